@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * base/utf8.h - is this UTF-8?, asked piece by piece.
+ *
+ * RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.  A
+ * zeroed struct is at the start of a text.  Fails at the first byte that can
+ * not continue a legal text, not at the end of its sequence.
+ */
+#ifndef PENSTOCK_BASE_UTF8_H
+#define PENSTOCK_BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct utf8 {
+    uint8_t pending;   /* continuation bytes still to come, 0..3 */
+    uint8_t low, high; /* bounds of the next one, when pending */
+};
+
+/* Take n more bytes.  False: not UTF-8 (u is spent). */
+bool utf8_next(struct utf8 *u, const uint8_t *p, size_t n);
+
+/* True when the text may end here. */
+static inline bool utf8_is_complete(const struct utf8 *u)
+{
+    return u->pending == 0;
+}
+
+/* The whole of a text at once. */
+bool utf8_is_valid(const void *p, size_t n);
+
+#endif

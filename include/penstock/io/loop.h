@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io/loop.h - one process's event loop, and what happens at a turn's end.
+ *
+ * A turn: the kernel says which sockets are ready, each callback runs, then
+ * the turn ends: streams with something queued are flushed in one call each,
+ * and what died is freed.  So nothing is freed while its callback is on the
+ * stack, and what one turn produces for one socket leaves together.
+ */
+#ifndef PENSTOCK_IO_LOOP_H
+#define PENSTOCK_IO_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+struct event_base;
+struct timers;
+
+enum {
+    LOOP_READ_SIZE = 128 * 1024 /* bytes asked of the kernel at once */
+};
+
+/* Something that asks to be called once at the end of this turn. */
+struct loop_task {
+    struct list link;
+    void (*run)(struct loop_task *task);
+};
+
+struct loop {
+    struct event_base *base;
+    struct timers *timers;
+    struct list tasks;  /* struct loop_task: run at the turn's end */
+    struct list graves; /* struct loop_task: run after all tasks */
+    uint8_t *read_buffer;
+    size_t read_capacity;
+    bool stop;
+    uint64_t turns;
+};
+
+struct loop *loop_create(void);
+void loop_destroy(struct loop *loop); /* runs what is still buried */
+
+/* Turn until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* One turn; waits for events when wait is true. */
+void loop_turn(struct loop *loop, bool wait);
+
+/* Run task at the end of this turn; asking twice is asking once. */
+void loop_defer(struct loop *loop, struct loop_task *task);
+
+/* Run task (it frees its object) when all deferred tasks of this turn ran. */
+void loop_bury(struct loop *loop, struct loop_task *task);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io/stream.h - one connected byte stream: a TCP or Unix socket, plain now,
+ * TLS or an HTTP/2 stream behind the same calls.
+ *
+ * Reading: what came is shown to on_data in the worker's one large buffer
+ * (with what was left over before in front); it advances the span past what
+ * it used, the rest is kept.  An idle stream owns no read buffer.
+ * Writing: stream_send tries the kernel at once, stream_put waits for the end
+ * of the turn; only what the kernel refuses is queued.
+ * Ending: stream_close may be called any time, from any callback; no callback
+ * comes after it, and memory goes at the turn's end.  The owner closes, ever:
+ * a stream that failed says so once through on_end and waits to be closed.
+ */
+#ifndef PENSTOCK_IO_STREAM_H
+#define PENSTOCK_IO_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/str.h"
+#include "io/loop.h"
+
+struct event;
+struct evbuffer;
+struct stream;
+
+/* Why a stream ended; error is the errno of STREAM_ERROR. */
+enum stream_end {
+    STREAM_EOF = 1, /* the peer will send no more; writing may still work */
+    STREAM_ERROR,   /* reset, broken pipe, failed connect: nothing works */
+};
+
+/*
+ * What the owner hears.  Any may be NULL but on_data and on_end.
+ *
+ * on_data     *in holds what is unconsumed, old and new.  Called again with
+ *             the same bytes only when more have come or stream_resume() asks
+ * on_end      once; after STREAM_EOF unconsumed bytes may still be resumed
+ * on_written  bytes left our queue for the kernel; queued is what remains
+ * on_connect  the non-blocking connect is done (STREAM_ERROR comes else)
+ */
+struct stream_events {
+    void (*on_data)(void *owner, struct span *in);
+    void (*on_end)(void *owner, enum stream_end end, int error);
+    void (*on_written)(void *owner, size_t queued);
+    void (*on_connect)(void *owner);
+};
+
+/* How bytes cross: the seam for TLS and HTTP/2.  As recv(2) and writev(2):
+ * -1 with errno, EAGAIN when it would block. */
+struct stream_transport {
+    ssize_t (*recv)(struct stream *s, void *p, size_t n);
+    ssize_t (*writev)(struct stream *s, const struct iovec *iov, int n);
+    ssize_t (*sendfile)(struct stream *s, int fd, off_t *at, size_t n);
+    void (*shutdown)(struct stream *s);
+    void (*fini)(struct stream *s);
+};
+
+struct stream {
+    struct loop *loop;
+    const struct stream_transport *transport;
+    void *transport_data;
+    const struct stream_events *events;
+    void *owner;
+    struct event *event; /* one, edge-triggered, for the stream's life */
+    int fd;              /* -1 once closed */
+    bool connecting;
+    bool readable;   /* the kernel may have more: no EAGAIN was seen yet */
+    bool writable;   /* no EAGAIN since the last readiness */
+    bool paused;     /* stream_pause(): bytes stay in the kernel */
+    bool eof;        /* seen in the kernel */
+    bool ended;      /* on_end was called */
+    bool closed;
+    bool reading;    /* on_data is on the stack */
+    uint8_t *kept;   /* left-over input, or NULL */
+    size_t kept_n, kept_capacity;
+    struct evbuffer *queue; /* what waits to be written, or NULL */
+    struct loop_task flush; /* at the turn's end */
+    struct loop_task more;  /* go on reading next turn */
+    struct loop_task grave;
+    uint64_t bytes_in, bytes_out; /* on the socket */
+};
+
+/* Take over a connected, non-blocking socket. */
+struct stream *stream_open(struct loop *loop, int fd,
+                           const struct stream_events *events, void *owner);
+
+/* A socket whose connect() said EINPROGRESS: on_connect or on_end follows. */
+struct stream *stream_open_connecting(struct loop *loop, int fd,
+                                      const struct stream_events *events,
+                                      void *owner);
+
+/* Hand the stream to another owner (after a 101 there is a session and no
+ * request); left-over input is shown to it by stream_resume(). */
+void stream_hand_over(struct stream *s, const struct stream_events *events,
+                      void *owner);
+
+/* Send now what was queued and then these; what the kernel does not take is
+ * copied to the queue.  Never fails: errors come through on_end. */
+void stream_send(struct stream *s, const struct iovec *iov, int n);
+
+/* Queue a copy; leaves with everything else at the end of the turn. */
+void stream_put(struct stream *s, const void *p, size_t n);
+
+/* Queue by reference: done(arg) is called when the bytes are not needed any
+ * more.  For payload shared between many streams. */
+void stream_put_ref(struct stream *s, const void *p, size_t n,
+                    void (*done)(const void *p, size_t n, void *arg),
+                    void *arg);
+
+/* Do not wait for the turn's end. */
+void stream_flush(struct stream *s);
+
+/* Send n bytes of file fd from *at, as much as the kernel takes now; returns
+ * bytes taken, 0 when it would block (on_written tells when to go on), -1 on
+ * a file error (errno).  Only when nothing is queued. */
+ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n);
+
+size_t stream_queued(const struct stream *s);
+
+/* Stop and start reading: who cannot write pauses the other side.  Resuming
+ * shows left-over input again at the end of the turn, even without news. */
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+
+/* No more will be written (FIN) once the queue is out. */
+void stream_shutdown(struct stream *s);
+
+/* Close; queued bytes are tried once more and then dropped.  With reset, the
+ * peer gets RST and nothing is tried. */
+void stream_close(struct stream *s);
+void stream_reset(struct stream *s);
+
+/* True when the peer has sent bytes, or ended, without our having looked:
+ * such an idle pooled connection is not to be used. */
+bool stream_has_news(struct stream *s);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * serve/request.h - one HTTP exchange, whatever version carried it.
+ *
+ * Steps: read the head -> choose server and location -> (rewrite, access) ->
+ * handler -> response -> log.  The request owns an arena in which everything
+ * about it lives; it belongs to its client and dies after the response is
+ * out and logged, at the end of a loop turn, never under a callback.
+ *
+ * A handler answers with a verdict.  What it sends goes through the request_*
+ * calls, which frame it for the version at hand and run the header filters.
+ */
+#ifndef PENSTOCK_SERVE_REQUEST_H
+#define PENSTOCK_SERVE_REQUEST_H
+
+#include <sys/uio.h>
+
+#include "http/head.h"
+#include "io/stream.h"
+#include "io/timer.h"
+#include "serve/generation.h"
+
+struct client;
+struct request;
+
+/* What a handler says; an HTTP status (300..599) asks for that response with
+ * its standard (or error_page's) body. */
+enum verdict {
+    VERDICT_DONE = 0,     /* the response is complete */
+    VERDICT_PENDING = -1, /* it will be completed later */
+    VERDICT_DECLINED = -2 /* not mine: try the next step */
+};
+
+/*
+ * What answers requests in a location.  Only start is required.
+ *
+ * start     the head is there, the body may still be coming
+ * on_body   the next piece of the request body, in order; when the handler can
+ *           not take more it calls request_pause_body(), and may still be
+ *           given what is at hand.  n 0 with last true is the end
+ * on_drain  everything sent so far has left; after request_body() said "full"
+ * on_abort  the client is gone or the request timed out: let go of
+ *           everything, send nothing.  Not called after the response is done
+ * on_done   the request ends, however: last call; handler_state may be freed
+ */
+struct handler {
+    const char *name;
+    int (*start)(struct request *r);
+    void (*on_body)(struct request *r, const uint8_t *p, size_t n, bool last);
+    void (*on_drain)(struct request *r);
+    void (*on_abort)(struct request *r);
+    void (*on_done)(struct request *r);
+};
+
+enum {
+    REQUEST_URI_CHANGES_MAX = 10 /* internal redirects, as nginx */
+};
+
+struct response_field {
+    struct str name, value;
+};
+
+struct response {
+    unsigned status;
+    struct response_field *fields; /* in order; Date, Server, Connection and
+                                      framing are added when it is sent */
+    size_t fields_n, fields_capacity;
+    struct str content_type;      /* p NULL: none */
+    int64_t content_length;       /* -1: not known */
+    time_t last_modified;         /* -1: none */
+    struct str etag, location;    /* p NULL: none */
+    struct str server, date;      /* p set: passed from an upstream instead of
+                                     ours */
+    bool header_only;             /* HEAD, 204, 304: no body is framed */
+    bool head_sent;
+    bool chunked;
+    bool finished;
+    bool passed;                  /* an upstream's: leave its fields alone */
+};
+
+struct request {
+    struct client *client;
+    struct generation *generation; /* a reference */
+    struct arena *arena;
+    struct log_ctx log;
+    struct evaluation eval; /* slots, captures */
+
+    struct http_head head;
+    struct str raw;         /* the request line as sent, for $request */
+    struct str uri;         /* decoded, normalised path; may be rewritten */
+    struct str args;        /* after the ?, without it; p NULL: none */
+    struct str host;        /* lower-case, no port, no trailing dot; or "" */
+    bool uri_is_as_sent;    /* target may be passed upstream unchanged */
+    bool internal;          /* by an internal redirect: `internal` allows */
+
+    struct server *server;
+    struct location *location;
+    const struct handler *handler; /* that was started */
+    void *handler_state;
+    unsigned uri_changes_left;
+
+    struct response response;
+    uint64_t started_us;      /* monotonic, first byte of the request */
+    uint64_t request_length;  /* bytes: line, fields and body */
+    uint64_t body_received;
+    uint64_t bytes_sent;      /* to the client, head and body */
+    uint64_t body_sent;
+    bool body_complete;       /* the request body was read to its end */
+    bool body_paused;
+    bool body_discarded;      /* nobody wants it: read and drop */
+    bool keep_alive;
+    bool aborted, done;
+
+    /* Filled by who proxies, for $upstream_*: NULL when nobody did. */
+    struct upstream_trace *upstream;
+    const char *end_reason;   /* row of the table of endings, or NULL */
+};
+
+/* ---- what handlers call ---- */
+
+/* The settings of module at the request's location. */
+#define request_conf(r, module) conf_get((r)->location->scope, (module))
+
+/* Add a response field; the bytes are borrowed (arena, or constant). */
+void response_add(struct request *r, struct str name, struct str value);
+struct str response_find(const struct request *r, struct str name);
+
+/* Send the head from r->response.  Without content_length the body is
+ * chunked, or ends with the connection (HTTP/1.0). */
+void request_send_head(struct request *r);
+
+/* Send body bytes (the head first, in the same call, when it was not sent).
+ * last ends the response.  Returns false when the client's queue is full: wait
+ * for on_drain before sending more (what was given is kept either way). */
+bool request_send_body(struct request *r, const struct iovec *iov, int n,
+                       bool last);
+
+/* The body is n bytes of fd from offset; ends the response.  The request owns
+ * fd from here. */
+void request_send_file(struct request *r, int fd, off_t offset, uint64_t n);
+
+/* Complete response with this body. */
+int request_respond(struct request *r, unsigned status, struct str type,
+                    struct str body);
+
+/* A pending request ends with a verdict after all: an HTTP status gives that
+ * response (or aborts the connection when the head is out already). */
+void request_finish(struct request *r, int verdict);
+
+/* Start again with another URI (after rewrite or error_page), or at a named
+ * location.  Returns what the new run's verdict is. */
+int request_redirect_internally(struct request *r, struct str uri,
+                                struct str args);
+int request_named_location(struct request *r, struct str name);
+
+/* Stop and go on reading the request body. */
+void request_pause_body(struct request *r);
+void request_resume_body(struct request *r);
+
+/* Send "HTTP/1.1 100 Continue" when the client waits for it and nothing was
+ * sent; other 1xx are passed with their fields. */
+void request_send_continue(struct request *r);
+void request_send_interim(struct request *r, unsigned status,
+                          const struct http_field *fields, size_t n);
+
+/*
+ * Take the connection: the request ends here (logged by the caller through
+ * request_log) and the stream has a new owner.  Only for HTTP/1.1, when
+ * nothing was sent.  The caller then owns the stream; the client is gone
+ * after this turn.  Left-over input stays in the stream.
+ */
+struct stream *request_take_stream(struct request *r);
+
+/* A connection number for logs and $connection, unique in the process. */
+uint64_t request_connection(const struct request *r);
+struct loop *request_loop(const struct request *r);
+const struct address *request_remote(const struct request *r);
+const struct address *request_local(const struct request *r);
+bool request_is_tls(const struct request *r);
+
+/* Set the phrase behind "while" in log lines. */
+static inline void request_doing(struct request *r, const char *doing)
+{
+    r->log.doing = doing;
+}
+
+#endif
