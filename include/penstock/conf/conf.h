@@ -57,6 +57,7 @@ enum conf_flag {
 struct conf;
 struct conf_scope;
 struct directive;
+struct variables;
 
 /*
  * Apply one directive.  field points into the module's struct of this scope
@@ -116,6 +117,7 @@ struct conf {
     const struct conf_node *node; /* the directive being applied */
     void (*warn)(void *arg, const char *sentence); /* [warn] lines */
     void *warn_arg;
+    struct variables *variables; /* route's: what $names mean */
     void *result; /* the gateway's: the generation that is being made */
     unsigned errors;
 };

@@ -2,8 +2,9 @@
 /*
  * route/origin.h - may a page from this origin open a WebSocket here?
  *
- * Rules: same | any | none | "https://example.com" | "https://*.example.com"
- * | ~regex | ~*regex .  Several are alternatives; the default is same.
+ * Rules: same | any | none | an origin ("https://example.com") | an origin
+ * whose host starts with "*." (every name below that one) | ~regex | ~*regex.
+ * Several are alternatives; the default is same.
  *   same  scheme, host and port of Origin are those of the request; also a
  *         request without Origin, since only browsers send one and only
  *         browsers can be abused through it
