@@ -25,8 +25,8 @@ struct ws_handshake_request {
     size_t key_count;      /* how many such fields there were */
     struct str version;    /* Sec-WebSocket-Version */
     size_t version_count;
-    struct str protocols;  /* Sec-WebSocket-Protocol */
-    struct str origin;     /* Origin */
+    struct str protocols; /* Sec-WebSocket-Protocol */
+    struct str origin;    /* Origin */
     bool has_body;
 };
 

@@ -25,7 +25,7 @@ enum ws_event_type {
     WS_EVENT_DATA = 1, /* opcode, first, last, data (may be empty) */
     WS_EVENT_PING,     /* data: at most 125 bytes */
     WS_EVENT_PONG,
-    WS_EVENT_CLOSE,    /* code (1005: none was sent), data = reason, UTF-8 */
+    WS_EVENT_CLOSE, /* code (1005: none was sent), data = reason, UTF-8 */
 };
 
 struct ws_event {
@@ -45,12 +45,12 @@ struct ws_reader {
     struct ws_header frame;
     struct utf8 utf8;
     uint32_t fragments;
-    uint32_t mask_at;    /* position in the key, 0..3 */
-    uint8_t opcode;      /* of the message under way, 0: none */
+    uint32_t mask_at; /* position in the key, 0..3 */
+    uint8_t opcode;   /* of the message under way, 0: none */
     bool in_frame;
-    bool first;          /* the next chunk is the message's first */
-    bool closed;         /* a Close was read: nothing after it counts */
-    int16_t failed;      /* the negative code that was returned, or 0 */
+    bool first;     /* the next chunk is the message's first */
+    bool closed;    /* a Close was read: nothing after it counts */
+    int16_t failed; /* the negative code that was returned, or 0 */
     uint8_t control_n;
     uint8_t control[WS_CONTROL_MAX];
 };
