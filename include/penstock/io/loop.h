@@ -18,12 +18,13 @@
 
 struct event_base;
 struct timers;
+struct blocks;
 
 enum {
     LOOP_READ_SIZE = 128 * 1024 /* bytes asked of the kernel at once */
 };
 
-/* Something that asks to be called once at the end of this turn. */
+/* Something that asks to be called once; zeroed: it does not ask. */
 struct loop_task {
     struct list link;
     void (*run)(struct loop_task *task);
@@ -31,12 +32,15 @@ struct loop_task {
 
 struct loop {
     struct event_base *base;
-    struct timers *timers;
-    struct list tasks;  /* struct loop_task: run at the turn's end */
-    struct list graves; /* struct loop_task: run after all tasks */
+    struct timers *timers; /* io/timer.c's */
+    struct blocks *blocks; /* io/queue.c's spare output blocks */
+    struct list tasks;     /* run at the end of this turn */
+    struct list next;      /* run in the next turn */
+    struct list graves;    /* run after all tasks of this turn */
     uint8_t *read_buffer;
     size_t read_capacity;
     bool stop;
+    bool clock_fresh; /* the clock was read in this turn */
     uint64_t turns;
 };
 
@@ -47,11 +51,19 @@ void loop_destroy(struct loop *loop); /* runs what is still buried */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* One turn; waits for events when wait is true. */
+/* One turn; waits for events when wait is true and nothing else is due. */
 void loop_turn(struct loop *loop, bool wait);
 
-/* Run task at the end of this turn; asking twice is asking once. */
+/* Every callback from the kernel calls this first: reads the clock once. */
+void loop_enter(struct loop *loop);
+
+/* Run task at the end of this turn, or in the next one; asking twice is
+ * asking once. */
 void loop_defer(struct loop *loop, struct loop_task *task);
+void loop_defer_next(struct loop *loop, struct loop_task *task);
+
+/* It asks no more; fine when it did not. */
+void loop_cancel(struct loop_task *task);
 
 /* Run task (it frees its object) when all deferred tasks of this turn ran. */
 void loop_bury(struct loop *loop, struct loop_task *task);

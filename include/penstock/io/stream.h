@@ -22,9 +22,9 @@
 
 #include "base/str.h"
 #include "io/loop.h"
+#include "io/queue.h"
 
 struct event;
-struct evbuffer;
 struct stream;
 
 /* Why a stream ended; error is the errno of STREAM_ERROR. */
@@ -38,8 +38,10 @@ enum stream_end {
  *
  * on_data     *in holds what is unconsumed, old and new.  Called again with
  *             the same bytes only when more have come or stream_resume() asks
- * on_end      once; after STREAM_EOF unconsumed bytes may still be resumed
- * on_written  bytes left our queue for the kernel; queued is what remains
+ * on_end      once each: STREAM_EOF (what is unconsumed may still be resumed),
+ *             STREAM_ERROR (nothing follows)
+ * on_written  queued bytes left for the kernel; queued is what remains.  Not
+ *             called for what stream_send() gave to the kernel itself
  * on_connect  the non-blocking connect is done (STREAM_ERROR comes else)
  */
 struct stream_events {
@@ -68,19 +70,23 @@ struct stream {
     struct event *event; /* one, edge-triggered, for the stream's life */
     int fd;              /* -1 once closed */
     bool connecting;
-    bool readable;   /* the kernel may have more: no EAGAIN was seen yet */
-    bool writable;   /* no EAGAIN since the last readiness */
-    bool paused;     /* stream_pause(): bytes stay in the kernel */
-    bool eof;        /* seen in the kernel */
-    bool ended;      /* on_end was called */
+    bool readable;  /* the kernel may have more: no EAGAIN was seen yet */
+    bool writable;  /* no EAGAIN since the last readiness */
+    bool paused;    /* stream_pause(): bytes stay in the kernel */
+    bool hangup;    /* the peer's FIN was announced */
+    bool eof;       /* and read */
+    bool ended;     /* on_end was called */
+    bool finishing; /* stream_shutdown(): FIN when the queue is out */
+    bool drained;   /* on_written is owed */
+    bool resumed;   /* left-over input is to be shown again */
     bool closed;
-    bool reading;    /* on_data is on the stack */
-    uint8_t *kept;   /* left-over input, or NULL */
+    uint8_t *kept; /* left-over input, or NULL */
     size_t kept_n, kept_capacity;
-    struct evbuffer *queue; /* what waits to be written, or NULL */
+    struct queue queue;     /* what waits to be written */
     struct loop_task flush; /* at the turn's end */
     struct loop_task more;  /* go on reading next turn */
     struct loop_task grave;
+    int error;                    /* errno of a failed read or write, or 0 */
     uint64_t bytes_in, bytes_out; /* on the socket */
 };
 
@@ -108,18 +114,20 @@ void stream_put(struct stream *s, const void *p, size_t n);
 /* Queue by reference: done(arg) is called when the bytes are not needed any
  * more.  For payload shared between many streams. */
 void stream_put_ref(struct stream *s, const void *p, size_t n,
-                    void (*done)(const void *p, size_t n, void *arg),
-                    void *arg);
+                    queue_done_fn *done, void *arg);
 
 /* Do not wait for the turn's end. */
 void stream_flush(struct stream *s);
 
 /* Send n bytes of file fd from *at, as much as the kernel takes now; returns
- * bytes taken, 0 when it would block (on_written tells when to go on), -1 on
- * a file error (errno).  Only when nothing is queued. */
+ * bytes taken, 0 when it would block (on_written, with nothing queued, tells
+ * when to go on), -1 on an error (errno).  Only when nothing is queued. */
 ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n);
 
-size_t stream_queued(const struct stream *s);
+static inline size_t stream_queued(const struct stream *s)
+{
+    return s->queue.n;
+}
 
 /* Stop and start reading: who cannot write pauses the other side.  Resuming
  * shows left-over input again at the end of the turn, even without news. */

@@ -18,14 +18,12 @@
 
 struct loop;
 
-enum {
-    TIMER_TICK_MS = 10
-};
+enum { TIMER_TICK_MS = 10 };
 
 struct timer {
-    struct list link;    /* zeroed: not set */
-    uint64_t due_ms;     /* monotonic */
-    uint64_t queued_ms;  /* the place in the wheel, <= due_ms */
+    struct list link;   /* zeroed: not set */
+    uint64_t due_ms;    /* monotonic */
+    uint64_t queued_ms; /* the place in the wheel, <= due_ms */
     void (*fire)(struct timer *timer);
 };
 

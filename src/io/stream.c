@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "io/stream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "transport.h"
+
+enum {
+    IOV_MAX_OUT = 64,      /* pieces of one writev */
+    PUT_FLUSH = 64 * 1024, /* queued bytes that do not wait for the end of
+                              the turn */
+    KEPT_IN_PLACE = 4096,  /* more left-over input than this is appended to
+                              rather than copied in front of new input */
+};
+
+/* ---- ending ---- */
+
+/* Tell the owner once.  Errors found while writing are told here too, at the
+ * turn's end, so that no send call ever calls back. */
+static void tell_end(struct stream *s)
+{
+    if (s->closed || s->ended || !(s->error || s->eof))
+        return;
+    s->ended = true;
+    if (s->error)
+        s->events->on_end(s->owner, STREAM_ERROR, s->error);
+    else
+        s->events->on_end(s->owner, STREAM_EOF, 0);
+}
+
+static void set_error(struct stream *s, int error)
+{
+    if (!s->error)
+        s->error = error ? error : ECONNRESET;
+    /* After EOF was told, an error is news: the owner may be waiting for its
+     * last bytes to leave. */
+    s->ended = false;
+    queue_drop(&s->queue, s->loop->blocks, s->queue.n);
+    loop_defer(s->loop, &s->flush);
+}
+
+static void bury_stream(struct loop_task *task)
+{
+    struct stream *s = CONTAINER(task, struct stream, grave);
+    queue_drop(&s->queue, s->loop->blocks, s->queue.n);
+    free(s->kept);
+    free(s);
+}
+
+static void end(struct stream *s)
+{
+    s->closed = true;
+    loop_cancel(&s->flush);
+    loop_cancel(&s->more);
+    if (s->transport->fini)
+        s->transport->fini(s);
+    event_free(s->event);
+    close(s->fd);
+    s->fd = -1;
+    loop_bury(s->loop, &s->grave);
+}
+
+/* ---- writing ---- */
+
+/* Give what is queued to the kernel.  Returns bytes that left. */
+static size_t write_queue(struct stream *s)
+{
+    size_t total = 0;
+
+    while (s->queue.n && s->writable && !s->error) {
+        struct iovec iov[IOV_MAX_OUT];
+        int n = queue_peek(&s->queue, iov, IOV_MAX_OUT);
+        ssize_t sent = s->transport->writev(s, iov, n);
+        if (sent >= 0) {
+            queue_drop(&s->queue, s->loop->blocks, (size_t)sent);
+            total += (size_t)sent;
+            s->bytes_out += (size_t)sent;
+        } else if (errno == EAGAIN) {
+            s->writable = false;
+        } else if (errno != EINTR) {
+            set_error(s, errno);
+        }
+    }
+    if (s->finishing && !s->queue.n && !s->error) {
+        s->finishing = false;
+        s->transport->shutdown(s);
+    }
+    return total;
+}
+
+static void run_flush(struct loop_task *task)
+{
+    struct stream *s = CONTAINER(task, struct stream, flush);
+    if (s->connecting && !s->error)
+        return;
+    bool news = s->drained;
+    s->drained = false;
+    if (write_queue(s))
+        news = true;
+    if (s->error)
+        tell_end(s);
+    else if (news && s->events->on_written)
+        s->events->on_written(s->owner, s->queue.n);
+}
+
+void stream_flush(struct stream *s)
+{
+    if (!s->closed)
+        run_flush(&s->flush);
+}
+
+static bool takes_output(struct stream *s)
+{
+    return !s->closed && !s->error;
+}
+
+static void queued_more(struct stream *s)
+{
+    /* The callbacks wait for the turn's end; a long queue does not. */
+    if (s->queue.n >= PUT_FLUSH && s->writable && !s->connecting &&
+        write_queue(s))
+        s->drained = true;
+    loop_defer(s->loop, &s->flush);
+}
+
+void stream_put(struct stream *s, const void *p, size_t n)
+{
+    if (!takes_output(s) || !n)
+        return;
+    queue_put(&s->queue, s->loop->blocks, p, n);
+    queued_more(s);
+}
+
+void stream_put_ref(struct stream *s, const void *p, size_t n,
+                    queue_done_fn *done, void *arg)
+{
+    if (!takes_output(s) || !n) {
+        if (done)
+            done(p, n, arg);
+        return;
+    }
+    queue_put_ref(&s->queue, p, n, done, arg);
+    queued_more(s);
+}
+
+/* Queue what is behind the first skip bytes of iov. */
+static void queue_rest(struct stream *s, const struct iovec *iov, int n,
+                       size_t skip)
+{
+    for (int i = 0; i < n; i++) {
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        queue_put(&s->queue, s->loop->blocks,
+                  (const uint8_t *)iov[i].iov_base + skip,
+                  iov[i].iov_len - skip);
+        skip = 0;
+    }
+}
+
+void stream_send(struct stream *s, const struct iovec *iov, int n)
+{
+    size_t sent = 0;
+
+    if (!takes_output(s))
+        return;
+    if (!s->connecting && s->queue.n && s->writable && write_queue(s))
+        s->drained = true;
+    if (!s->connecting && !s->queue.n && s->writable && !s->error) {
+        ssize_t got = s->transport->writev(s, iov, n);
+        if (got >= 0) {
+            sent = (size_t)got;
+            s->bytes_out += sent;
+        } else if (errno == EAGAIN) {
+            s->writable = false;
+        } else if (errno != EINTR) {
+            set_error(s, errno);
+            return;
+        }
+    }
+    if (s->error)
+        return;
+    queue_rest(s, iov, n, sent);
+    if (s->queue.n || s->drained)
+        loop_defer(s->loop, &s->flush);
+}
+
+ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n)
+{
+    check(!s->queue.n);
+    if (!takes_output(s) || s->connecting || !s->writable)
+        return 0;
+    ssize_t sent;
+    do {
+        sent = s->transport->sendfile(s, fd, at, n);
+    } while (sent == -1 && errno == EINTR);
+    if (sent > 0) {
+        s->bytes_out += (size_t)sent;
+    } else if (sent == -1 && errno == EAGAIN) {
+        s->writable = false;
+        sent = 0;
+    } else if (sent == -1 && (errno == EPIPE || errno == ECONNRESET)) {
+        set_error(s, errno);
+        sent = 0;
+    }
+    return sent;
+}
+
+void stream_shutdown(struct stream *s)
+{
+    if (!takes_output(s))
+        return;
+    s->finishing = true;
+    loop_defer(s->loop, &s->flush);
+}
+
+/* ---- reading ---- */
+
+/* Keep what the owner left; p may lie in s->kept already. */
+static void keep(struct stream *s, const uint8_t *p, size_t n)
+{
+    bool much_too_large =
+        n <= KEPT_IN_PLACE / 4 && s->kept_capacity > KEPT_IN_PLACE;
+    if (n == 0) {
+        free(s->kept);
+        s->kept = NULL;
+        s->kept_capacity = 0;
+    } else if (n > s->kept_capacity || much_too_large) {
+        uint8_t *fitting = xmalloc(n);
+        memcpy(fitting, p, n);
+        free(s->kept);
+        s->kept = fitting;
+        s->kept_capacity = n;
+    } else {
+        memmove(s->kept, p, n);
+    }
+    s->kept_n = n;
+}
+
+static void show(struct stream *s, uint8_t *p, size_t n)
+{
+    struct span in = {p, n};
+    if (!n)
+        return;
+    s->events->on_data(s->owner, &in);
+    if (!s->closed)
+        keep(s, in.p, in.n);
+}
+
+/* Where the next bytes go: behind what was kept, so that the owner sees one
+ * run of bytes. */
+static uint8_t *input_place(struct stream *s, size_t *room)
+{
+    struct loop *loop = s->loop;
+
+    if (s->kept_n <= KEPT_IN_PLACE) {
+        if (s->kept_n)
+            memcpy(loop->read_buffer, s->kept, s->kept_n);
+        *room = loop->read_capacity - s->kept_n;
+        return loop->read_buffer;
+    }
+    if (s->kept_capacity - s->kept_n < LOOP_READ_SIZE / 2) {
+        s->kept_capacity = s->kept_n * 2 + LOOP_READ_SIZE;
+        s->kept = xrealloc(s->kept, s->kept_capacity);
+    }
+    *room = s->kept_capacity - s->kept_n;
+    return s->kept;
+}
+
+static void read_end(struct stream *s, bool eof, int error)
+{
+    s->readable = false;
+    if (eof)
+        s->eof = true;
+    else
+        s->error = error;
+    tell_end(s);
+}
+
+/* One read.  A short one means that the kernel has no more, and a new edge
+ * will come, unless the end was already announced. */
+static void read_some(struct stream *s)
+{
+    size_t room;
+    uint8_t *at = input_place(s, &room);
+    ssize_t got;
+
+    do {
+        got = s->transport->recv(s, at + s->kept_n, room);
+    } while (got == -1 && errno == EINTR);
+    if (got > 0) {
+        s->readable = (size_t)got == room || s->hangup;
+        s->bytes_in += (size_t)got;
+        show(s, at, s->kept_n + (size_t)got);
+    } else if (got == 0) {
+        read_end(s, true, 0);
+    } else if (errno == EAGAIN) {
+        s->readable = false;
+    } else {
+        read_end(s, false, errno);
+    }
+    if (!s->closed && s->readable && !s->paused && !s->ended)
+        loop_defer_next(s->loop, &s->more);
+}
+
+static void run_more(struct loop_task *task)
+{
+    struct stream *s = CONTAINER(task, struct stream, more);
+    if (s->closed || s->paused)
+        return;
+    if (s->resumed) {
+        s->resumed = false;
+        show(s, s->kept, s->kept_n);
+    }
+    if (s->closed || s->paused)
+        return;
+    if (s->readable && !s->ended)
+        read_some(s);
+}
+
+void stream_pause(struct stream *s)
+{
+    s->paused = true;
+}
+
+void stream_resume(struct stream *s)
+{
+    s->paused = false;
+    if (s->closed)
+        return;
+    s->resumed = true;
+    if (s->kept_n || s->readable)
+        loop_defer(s->loop, &s->more);
+}
+
+bool stream_has_news(struct stream *s)
+{
+    return s->closed || s->ended || s->error || s->kept_n || s->readable ||
+           s->hangup;
+}
+
+/* ---- the kernel's callback ---- */
+
+static void finish_connect(struct stream *s)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+
+    s->connecting = false;
+    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) == -1)
+        error = errno;
+    if (error) {
+        s->error = error;
+        tell_end(s);
+        return;
+    }
+    s->writable = true;
+    if (s->queue.n || s->finishing)
+        loop_defer(s->loop, &s->flush);
+    if (s->events->on_connect)
+        s->events->on_connect(s->owner);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct stream *s = arg;
+    (void)fd;
+    loop_enter(s->loop);
+    if (s->connecting) {
+        if (!(what & (EV_WRITE | EV_CLOSED)))
+            return;
+        finish_connect(s);
+        if (s->closed || s->error)
+            return;
+    }
+    if (what & EV_WRITE && !s->writable) {
+        s->writable = true;
+        s->drained = true;
+        loop_defer(s->loop, &s->flush);
+    }
+    if (what & EV_CLOSED)
+        s->hangup = true;
+    if (what & (EV_READ | EV_CLOSED)) {
+        s->readable = true;
+        if (!s->paused && !s->ended)
+            read_some(s);
+    }
+}
+
+/* ---- life ---- */
+
+static struct stream *create(struct loop *loop, int fd,
+                             const struct stream_events *events, void *owner)
+{
+    struct stream *s = xcalloc(1, sizeof *s);
+    *s = (struct stream){
+        .loop = loop,
+        .transport = &transport_plain,
+        .events = events,
+        .owner = owner,
+        .fd = fd,
+        .flush = {.run = run_flush},
+        .more = {.run = run_more},
+        .grave = {.run = bury_stream},
+    };
+    s->event = event_new(loop->base, fd,
+                         EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                         on_ready, s);
+    check(s->event != NULL);
+    if (event_add(s->event, NULL) == -1)
+        set_error(s, errno);
+    return s;
+}
+
+struct stream *stream_open(struct loop *loop, int fd,
+                           const struct stream_events *events, void *owner)
+{
+    struct stream *s = create(loop, fd, events, owner);
+    s->writable = true;
+    return s;
+}
+
+struct stream *stream_open_connecting(struct loop *loop, int fd,
+                                      const struct stream_events *events,
+                                      void *owner)
+{
+    struct stream *s = create(loop, fd, events, owner);
+    s->connecting = true;
+    return s;
+}
+
+void stream_hand_over(struct stream *s, const struct stream_events *events,
+                      void *owner)
+{
+    s->events = events;
+    s->owner = owner;
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->closed)
+        return;
+    if (!s->connecting && !s->error)
+        write_queue(s);
+    end(s);
+}
+
+void stream_reset(struct stream *s)
+{
+    if (s->closed)
+        return;
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    end(s);
+}
