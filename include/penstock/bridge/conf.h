@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bridge/conf.h - the websocket_* settings of a location.
+ *
+ * Constant, in its generation's arena; a session that uses it holds a
+ * reference to the generation.
+ */
+#ifndef PENSTOCK_BRIDGE_CONF_H
+#define PENSTOCK_BRIDGE_CONF_H
+
+#include "bridge/pool.h"
+#include "route/origin.h"
+#include "ws/reader.h"
+
+/* backend_param NAME VALUE */
+struct websocket_param {
+    struct str name;
+    struct value *value;
+};
+
+struct websocket_conf {
+    const struct pool_conf *pool; /* websocket_pass; NULL: none here */
+    const struct conf_scope *pass_scope;
+    struct str app; /* app=; p NULL: by pattern */
+
+    struct origin_rules *origin;
+    const struct conf_scope *origin_scope;
+    bool origin_report;         /* log only */
+    struct conf_list protocols; /* of struct str; empty: any */
+    struct conf_list params;    /* of struct websocket_param */
+    bool accept_auto;           /* 101 before the backend is asked */
+    bool auto_pong;
+
+    struct ws_limits limits; /* of the three below */
+    uint64_t max_message, max_frame, max_fragments;
+    uint64_t idle_timeout_ms;
+    uint64_t ping_ms, ping_timeout_ms; /* 0: no pings */
+    uint64_t close_timeout_ms;
+    uint64_t send_timeout_ms;
+    uint64_t send_buffer; /* bytes of broadcasts a slow client may lag */
+};
+
+extern struct conf_module websocket_module;
+
+#endif
