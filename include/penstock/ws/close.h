@@ -38,28 +38,30 @@ enum {
     WS_REASON_MAX = WS_CONTROL_MAX - 2 /* bytes of a close reason */
 };
 
-/* May a Close frame of a client carry it?  1000-1003, 1007-1014 and
- * 3000-4999; the rest is reserved or means that no Close was sent. */
+/*
+ * May a Close frame carry it?  1000-1003, 1007-1014 and 3000-4999; the rest is
+ * reserved or says that no Close was sent.  1010 is a client's to say, but a
+ * server may echo it (5.5.1), so both questions have one answer today.
+ */
 bool ws_close_code_may_be_received(unsigned code);
-
-/* May a server send it?  The same but 1010, which is a client's to say. */
 bool ws_close_code_may_be_sent(unsigned code);
 
 /*
  * Write the payload of a Close frame: the code in network order, then the
- * reason, which must be UTF-8 and is cut at a character boundary when longer
- * than WS_REASON_MAX.  Code WS_CLOSE_NONE gives an empty payload; any other
- * that may not be sent is a broken promise.  Returns the bytes written.
+ * reason.  A reason longer than WS_REASON_MAX is cut at a character boundary,
+ * one that is not UTF-8 where it stops being so: what is written is legal.
+ * WS_CLOSE_NONE gives an empty payload; any other code that may not be sent
+ * is a broken promise.  Returns the bytes written.
  */
 size_t ws_close_payload(uint8_t out[WS_CONTROL_MAX], unsigned code,
                         struct str reason);
 
 /*
  * Read the payload of a received Close frame; *code is WS_CLOSE_NONE when it
- * is empty and *reason borrows from p.  Returns 0, -1002 for a payload of one
- * byte or a code that may not be received, -1007 for a reason not in UTF-8.
+ * is empty, *reason points into payload.  Returns 0, -1002 for a payload of
+ * one byte or a code that may not be received, -1007 for a reason that is not
+ * UTF-8.
  */
-int ws_close_decode(const uint8_t *p, size_t n, uint16_t *code,
-                    struct span *reason);
+int ws_close_decode(struct span payload, uint16_t *code, struct span *reason);
 
 #endif

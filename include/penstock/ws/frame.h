@@ -65,4 +65,12 @@ int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n);
  */
 size_t ws_header_encode(uint8_t out[WS_HEADER_MAX], const struct ws_header *h);
 
+/* The header of a whole message, as a server sends it: unmasked (5.1). */
+static inline size_t ws_server_header(uint8_t out[WS_HEADER_MAX],
+                                      enum ws_opcode opcode, uint64_t length)
+{
+    struct ws_header h = {.opcode = opcode, .fin = true, .length = length};
+    return ws_header_encode(out, &h);
+}
+
 #endif

@@ -12,7 +12,10 @@
 #include "base/str.h"
 
 enum {
-    WS_ACCEPT_SIZE = 28 /* characters of Sec-WebSocket-Accept */
+    WS_KEY_SIZE = 24,      /* characters of Sec-WebSocket-Key, of 16 bytes */
+    WS_ACCEPT_SIZE = 28,   /* characters of Sec-WebSocket-Accept */
+    WS_PROTOCOLS_MAX = 64, /* elements of Sec-WebSocket-Protocol that are
+                            * looked through, empty ones too */
 };
 
 /* Values joined when a field came several times; p NULL when absent. */
@@ -47,11 +50,16 @@ bool ws_handshake_is_wanted(const struct ws_handshake_request *q);
 int ws_handshake_check(const struct ws_handshake_request *q,
                        struct ws_handshake *hs, const char **why);
 
-/* base64(SHA-1(key + GUID)), NUL-terminated; section 4.2.2 item 5.4. */
+/* base64(SHA-1(key + GUID)), NUL-terminated; section 4.2.2 item 5.4.  The
+ * key is one that ws_handshake_check() let through: WS_KEY_SIZE characters. */
 void ws_accept_of(struct str key, char out[WS_ACCEPT_SIZE + 1]);
 
-/* Take the next valid token off a Sec-WebSocket-Protocol list.  0 at the end,
- * 1 with a token, -400 when the list is malformed or repeats one. */
+/*
+ * Take the next name off a Sec-WebSocket-Protocol list; empty elements are
+ * skipped (RFC 9110 section 5.6.1).  0 at the end, 1 with a token, -400 when
+ * the list is malformed, repeats a name or has more than WS_PROTOCOLS_MAX
+ * elements.
+ */
 int ws_protocol_next(struct str *rest, struct str *token);
 
 #endif
