@@ -9,6 +9,26 @@
 
 #include "base/check.h"
 
+/* Under AddressSanitizer what was not handed out is poisoned, so that one
+ * item running into the next is seen as it would be with malloc. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#endif
+#ifdef ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+enum {
+    GAP = 16 /* poisoned bytes between two items */
+};
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+enum { GAP = 0 };
+#endif
+
 struct chunk {
     struct chunk *next;
     size_t size; /* usable bytes after the header */
@@ -36,6 +56,7 @@ static struct chunk *chunk_create(struct arena *a, size_t size)
     c->size = size;
     c->used = 0;
     a->total += sizeof *c + size;
+    ASAN_POISON_MEMORY_REGION(c->bytes, size);
     return c;
 }
 
@@ -63,9 +84,11 @@ void arena_reset(struct arena *a)
         struct chunk *c = a->chunks;
         a->chunks = c->next;
         a->total -= sizeof *c + c->size;
+        ASAN_UNPOISON_MEMORY_REGION(c->bytes, c->size);
         free(c);
     }
     a->chunks->used = 0;
+    ASAN_POISON_MEMORY_REGION(a->chunks->bytes, a->chunks->size);
 }
 
 void arena_destroy(struct arena *a)
@@ -73,6 +96,7 @@ void arena_destroy(struct arena *a)
     if (!a)
         return;
     arena_reset(a);
+    ASAN_UNPOISON_MEMORY_REGION(a->chunks->bytes, a->chunks->size);
     free(a->chunks);
     free(a);
 }
@@ -80,8 +104,9 @@ void arena_destroy(struct arena *a)
 void *arena_alloc(struct arena *a, size_t n)
 {
     size_t align = alignof(max_align_t);
+    size_t asked = n;
     check(n < SIZE_MAX / 2);
-    n = (n + align - 1) & ~(align - 1);
+    n = ((n + align - 1) & ~(align - 1)) + GAP;
     struct chunk *c = a->chunks;
     if (n > c->size - c->used) {
         c = chunk_create(a, n > a->chunk_size ? n : a->chunk_size);
@@ -90,6 +115,7 @@ void *arena_alloc(struct arena *a, size_t n)
     }
     void *p = c->bytes + c->used;
     c->used += n;
+    ASAN_UNPOISON_MEMORY_REGION(p, asked);
     return p;
 }
 

@@ -106,12 +106,21 @@ bool buf_vprintf(struct buf *b, const char *format, va_list args)
     va_end(again);
     if (n < 0)
         return false;
-    uint8_t *at = buf_reserve(b, (size_t)n + 1);
-    if (!at)
+    size_t size = (size_t)n + 1;
+    uint8_t *at = buf_reserve(b, size);
+    if (at) {
+        vsnprintf((char *)at, size, format, args);
+        b->n += (size_t)n;
+        return true;
+    }
+    /* The text may still fit exactly: only vsnprintf's NUL does not. */
+    if (!buf_reserve(b, (size_t)n))
         return false;
-    vsnprintf((char *)at, (size_t)n + 1, format, args);
-    b->n += (size_t)n;
-    return true;
+    char *text = xmalloc(size);
+    vsnprintf(text, size, format, args);
+    bool fits = buf_put(b, text, (size_t)n);
+    free(text);
+    return fits;
 }
 
 bool buf_printf(struct buf *b, const char *format, ...)

@@ -61,14 +61,14 @@ time_t clock_wall_s(void)
 struct str clock_format_http(time_t t, char out[CLOCK_HTTP_DATE_SIZE])
 {
     struct tm tm;
-    if (!gmtime_r(&t, &tm))
+    /* The year has four digits, or the date is no HTTP date at all. */
+    if (!gmtime_r(&t, &tm) || tm.tm_year < -1900 || tm.tm_year > 8099)
         gmtime_r(&(time_t){0}, &tm);
     /* strftime would follow the locale; the wire does not. */
     int n = snprintf(out, CLOCK_HTTP_DATE_SIZE,
                      "%s, %02d %s %04d %02d:%02d:%02d GMT",
                      week_days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-                     (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min,
-                     tm.tm_sec);
+                     tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     return str_n(out, (size_t)n);
 }
 
@@ -86,11 +86,12 @@ static void format_all(void)
     char sign = offset < 0 ? '-' : '+';
     offset = labs(offset);
     int year = tm.tm_year + 1900;
-    snprintf(now.error, sizeof now.error, "%04d/%02d/%02d %02d:%02d:%02d",
-             year, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    snprintf(now.log, sizeof now.log, "%02d/%s/%04d:%02d:%02d:%02d %c%02ld%02ld",
-             tm.tm_mday, months[tm.tm_mon], year, tm.tm_hour, tm.tm_min,
-             tm.tm_sec, sign, offset / 60, offset % 60);
+    snprintf(now.error, sizeof now.error, "%04d/%02d/%02d %02d:%02d:%02d", year,
+             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    snprintf(now.log, sizeof now.log,
+             "%02d/%s/%04d:%02d:%02d:%02d %c%02ld%02ld", tm.tm_mday,
+             months[tm.tm_mon], year, tm.tm_hour, tm.tm_min, tm.tm_sec, sign,
+             offset / 60, offset % 60);
     snprintf(now.iso, sizeof now.iso,
              "%04d-%02d-%02dT%02d:%02d:%02d%c%02ld:%02ld", year, tm.tm_mon + 1,
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, sign, offset / 60,
@@ -123,51 +124,105 @@ struct str clock_iso_date(void)
     return formatted(now.iso);
 }
 
-static int month_of(const char *name)
+/* ---- reading a date: a cursor that each piece must advance ---- */
+
+static bool take_text(struct str *s, const char *text)
 {
-    for (int i = 0; i < 12; i++)
-        if (memcmp(name, months[i], 3) == 0)
-            return i;
-    return -1;
+    if (!str_starts(*s, str_c(text)))
+        return false;
+    *s = str_slice(*s, strlen(text), s->n);
+    return true;
+}
+
+static bool take_number(struct str *s, size_t digits, int *out)
+{
+    uint64_t value;
+    if (s->n < digits || !str_to_u64(str_slice(*s, 0, digits), 9999, &value))
+        return false;
+    *out = (int)value;
+    *s = str_slice(*s, digits, s->n);
+    return true;
+}
+
+static bool take_month(struct str *s, struct tm *tm)
+{
+    for (tm->tm_mon = 0; tm->tm_mon < 12; tm->tm_mon++)
+        if (take_text(s, months[tm->tm_mon]))
+            return true;
+    return false;
+}
+
+static bool take_time(struct str *s, struct tm *tm)
+{
+    return take_number(s, 2, &tm->tm_hour) && take_text(s, ":") &&
+           take_number(s, 2, &tm->tm_min) && take_text(s, ":") &&
+           take_number(s, 2, &tm->tm_sec);
+}
+
+/* "06 Nov 1994 08:49:37 GMT" */
+static bool take_imf(struct str *s, struct tm *tm)
+{
+    return take_number(s, 2, &tm->tm_mday) && take_text(s, " ") &&
+           take_month(s, tm) && take_text(s, " ") &&
+           take_number(s, 4, &tm->tm_year) && take_text(s, " ") &&
+           take_time(s, tm) && take_text(s, " GMT");
+}
+
+/* "06-Nov-94 08:49:37 GMT"; like nginx, years below 70 are of this century
+ * rather than relative to today. */
+static bool take_rfc850(struct str *s, struct tm *tm)
+{
+    if (!take_number(s, 2, &tm->tm_mday) || !take_text(s, "-") ||
+        !take_month(s, tm) || !take_text(s, "-") ||
+        !take_number(s, 2, &tm->tm_year) || !take_text(s, " ") ||
+        !take_time(s, tm) || !take_text(s, " GMT"))
+        return false;
+    tm->tm_year += tm->tm_year < 70 ? 2000 : 1900;
+    return true;
+}
+
+/* "Nov  6 08:49:37 1994" */
+static bool take_asctime(struct str *s, struct tm *tm)
+{
+    if (!take_month(s, tm) || !take_text(s, " "))
+        return false;
+    bool day = take_text(s, " ") ? take_number(s, 1, &tm->tm_mday)
+                                 : take_number(s, 2, &tm->tm_mday);
+    return day && take_text(s, " ") && take_time(s, tm) && take_text(s, " ") &&
+           take_number(s, 4, &tm->tm_year);
+}
+
+static bool is_a_date(const struct tm *tm)
+{
+    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int y = tm->tm_year;
+    bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+    int last = tm->tm_mon == 1 && !leap ? 28 : days[tm->tm_mon];
+    return y >= 1970 && tm->tm_mday >= 1 && tm->tm_mday <= last &&
+           tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec <= 60;
 }
 
 time_t clock_parse_http(struct str s)
 {
-    char text[48], month[4] = "", zone[4] = "";
     struct tm tm = {0};
-    int end = 0;
+    bool parsed = false;
 
-    if (s.n >= sizeof text || memchr(s.p, 0, s.n))
+    /* The day's name says nothing that is not said again behind it. */
+    size_t space = str_find(s, ' ', 0);
+    if (space < 3 || space == s.n)
         return -1;
-    memcpy(text, s.p, s.n);
-    text[s.n] = '\0';
-    const char *rest = strchr(text, ' ');
-    if (!rest)
-        return -1;
-
-    if (sscanf(rest, " %2d %3s %4d %2d:%2d:%2d %3s%n", &tm.tm_mday, month,
-               &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, zone,
-               &end) == 7) {
-        tm.tm_year -= 1900; /* IMF-fixdate */
-    } else if (sscanf(rest, " %2d-%3s-%2d %2d:%2d:%2d %3s%n", &tm.tm_mday,
-                      month, &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
-                      zone, &end) == 7) {
-        if (tm.tm_year < 70)
-            tm.tm_year += 100; /* RFC 850: two digits */
-    } else if (sscanf(rest, " %3s %2d %2d:%2d:%2d %4d%n", month, &tm.tm_mday,
-                      &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &tm.tm_year,
-                      &end) == 6) {
-        tm.tm_year -= 1900; /* asctime */
-        memcpy(zone, "GMT", 4);
+    bool comma = s.p[space - 1] == ',';
+    s = str_slice(s, space + 1, s.n);
+    if (comma) {
+        struct str other = s;
+        parsed = take_imf(&s, &tm);
+        if (!parsed)
+            parsed = take_rfc850(&other, &tm), s = other;
     } else {
-        return -1;
+        parsed = take_asctime(&s, &tm);
     }
-    tm.tm_mon = month_of(month);
-    bool sane = tm.tm_mon >= 0 && tm.tm_mday >= 1 && tm.tm_mday <= 31 &&
-                tm.tm_hour >= 0 && tm.tm_hour < 24 && tm.tm_min >= 0 &&
-                tm.tm_min < 60 && tm.tm_sec >= 0 && tm.tm_sec <= 60 &&
-                tm.tm_year >= 0;
-    if (!sane || rest[end] != '\0' || strcmp(zone, "GMT") != 0)
+    if (!parsed || s.n || !is_a_date(&tm))
         return -1;
+    tm.tm_year -= 1900;
     return timegm(&tm);
 }

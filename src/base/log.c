@@ -9,7 +9,7 @@
 #include "base/clock.h"
 
 enum {
-    LOG_LINE_MAX = 4096, /* bytes; a longer line is cut, as nginx does at 2048 */
+    LOG_LINE_MAX = 4096, /* bytes; longer lines are cut (nginx: 2048) */
     LIMIT_MS = 60000,
 };
 
@@ -19,9 +19,8 @@ static const struct log_target stderr_target = {&stderr_file, LEVEL_NOTICE,
 struct log_ctx log_process = {.target = &stderr_target};
 
 static const char *const level_names[] = {
-    [LEVEL_EMERG] = "emerg", [LEVEL_ALERT] = "alert",
-    [LEVEL_CRIT] = "crit",   [LEVEL_ERROR] = "error",
-    [LEVEL_WARN] = "warn",   [LEVEL_NOTICE] = "notice",
+    [LEVEL_EMERG] = "emerg", [LEVEL_ALERT] = "alert", [LEVEL_CRIT] = "crit",
+    [LEVEL_ERROR] = "error", [LEVEL_WARN] = "warn",   [LEVEL_NOTICE] = "notice",
     [LEVEL_INFO] = "info",   [LEVEL_DEBUG] = "debug",
 };
 
@@ -58,8 +57,8 @@ static void write_line(const struct log_ctx *ctx, enum log_level level,
                        int error, const char *format, va_list args)
 {
     uint8_t bytes[LOG_LINE_MAX];
-    struct buf line = {.p = bytes, .capacity = sizeof bytes,
-                       .max = sizeof bytes};
+    struct buf line = {
+        .p = bytes, .capacity = sizeof bytes, .max = sizeof bytes};
     char text[LOG_LINE_MAX - 512];
 
     buf_put_str(&line, clock_error_date());

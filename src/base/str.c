@@ -40,8 +40,7 @@ bool str_starts_nocase(struct str s, struct str prefix)
 
 bool str_ends(struct str s, struct str suffix)
 {
-    return s.n >= suffix.n &&
-           str_eq(str_slice(s, s.n - suffix.n, s.n), suffix);
+    return s.n >= suffix.n && str_eq(str_slice(s, s.n - suffix.n, s.n), suffix);
 }
 
 int str_compare(struct str a, struct str b)
@@ -121,7 +120,7 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *out)
         if (!ascii_is_digit(s.p[i]))
             return false;
         uint64_t digit = (uint64_t)(s.p[i] - '0');
-        if (value > max / 10 || value * 10 > max - digit)
+        if (digit > max || value > (max - digit) / 10)
             return false;
         value = value * 10 + digit;
     }
@@ -129,9 +128,7 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *out)
     return true;
 }
 
-enum {
-    FNV_PRIME = 16777619
-};
+enum { FNV_PRIME = 16777619 };
 
 uint32_t str_hash(struct str s)
 {

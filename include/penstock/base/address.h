@@ -41,8 +41,7 @@ void address_from_sockaddr(struct address *a, const struct sockaddr *sa,
                            socklen_t length);
 
 /* "203.0.113.9", "2001:db8::1", "unix:" (as nginx shows a unix client). */
-struct str address_ip_text(const struct address *a,
-                           char out[ADDRESS_TEXT_MAX]);
+struct str address_ip_text(const struct address *a, char out[ADDRESS_TEXT_MAX]);
 
 /* With the port ("[::1]:80"), or "unix:/path". */
 struct str address_text(const struct address *a, char out[ADDRESS_TEXT_MAX]);

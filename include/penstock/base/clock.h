@@ -34,7 +34,7 @@ enum {
 /* RFC 9110 section 5.6.7, IMF-fixdate. */
 struct str clock_format_http(time_t t, char out[CLOCK_HTTP_DATE_SIZE]);
 
-/* Any of the three forms of RFC 9110 5.6.7, or -1. */
+/* Any of the three forms of RFC 9110 5.6.7, from 1970 on, or -1. */
 time_t clock_parse_http(struct str s);
 
 #endif

@@ -21,6 +21,7 @@ struct evaluation {
     struct arena *arena;      /* the request's */
     struct str *slots;        /* variables.slots of them; p NULL: no value */
     struct captures captures; /* of the last regex that matched */
+    unsigned depth;           /* of variables that need variables; starts 0 */
     struct request *request;  /* floor 4's; opaque here */
 };
 
@@ -52,6 +53,7 @@ struct variables {
     struct map by_name;
     const struct variable *const *tables; /* registered, NULL-terminated */
     unsigned slots; /* how many slots a request needs, with the unused 0 */
+    struct value *pending; /* compiled, but not resolved yet */
 };
 
 void variables_init(struct variables *vs, struct arena *arena,
@@ -61,10 +63,22 @@ void variables_init(struct variables *vs, struct arena *arena,
  * are lower-cased, as nginx does. */
 struct variable *variables_find(struct variables *vs, struct str name);
 
-/* A new variable with a slot (map, set, a named capture); an existing one of
- * the same kind (get) is shared.  NULL when the name is taken otherwise. */
+/*
+ * A variable with a slot (map, set, a named capture).  One that exists and is
+ * VARIABLE_CHANGEABLE is shared, as in nginx: its getter is replaced unless
+ * the new one is variable_get_slot.  NULL when the name is taken otherwise
+ * ("the duplicate \"x\" variable").
+ */
 struct variable *variables_define(struct variables *vs, struct str name,
                                   variable_get_fn *get, unsigned flags);
+
+/* The getter of what is only ever assigned (set, captures): never a value of
+ * its own, what was assigned is found in the slot before it is asked. */
+variable_get_fn variable_get_slot;
+
+/* Assign: what `set` does.  p NULL is taken as "". */
+void variable_store(const struct variable *v, struct evaluation *e,
+                    struct str s);
 
 /* A compiled text. */
 struct value;
@@ -96,11 +110,12 @@ void value_append(const struct value *v, struct evaluation *e,
 /* One variable's value, from its slot or its getter; false: it has none. */
 bool variable_eval(struct variable *v, struct evaluation *e, struct str *out);
 
-/* After a regex with named groups matched: e->captures is set, and the named
- * groups go to their slots.  names_of() is done once, at load. */
+/* The variables of a regex's named groups, defined once, at load (never NULL
+ * when there are none); NULL with err when a name is taken.  After a match
+ * that filled e->captures the groups are stored in their slots. */
 struct regex_names;
 struct regex_names *regex_names_define(struct variables *vs,
-                                       const struct regex *r);
+                                       const struct regex *r, struct err *err);
 void regex_names_store(const struct regex_names *names, struct evaluation *e);
 
 #endif

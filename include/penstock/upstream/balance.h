@@ -29,10 +29,12 @@ struct peer {
     uint64_t fail_timeout_ms;
     bool backup, down;
 
-    /* state */
+    /* state; zero at the start */
     bool unready;          /* the caller knows it cannot be used now */
+    bool alone;            /* the only one: its failures do not count */
     int64_t current_weight;
-    uint32_t effective_weight;
+    uint32_t lost_weight;  /* by failures; nginx's effective_weight is weight
+                              less this */
     uint32_t active;       /* connections, requests or clients now */
     uint32_t fails;
     uint64_t checked_ms;   /* when the current fail window began */
