@@ -60,7 +60,7 @@ size_t ws_header_encode(uint8_t out[WS_HEADER_MAX], const struct ws_header *h)
     uint8_t mask_bit = h->masked ? 0x80 : 0;
     size_t size = WS_HEADER_MIN;
 
-    out[0] = (uint8_t)((h->fin ? 0x80 : 0) | (h->rsv & 0x7) << 4 |
+    out[0] = (uint8_t)((h->fin ? 0x80u : 0) | (h->rsv & 0x7u) << 4 |
                        ((unsigned)h->opcode & 0xf));
     if (h->length < 126) {
         out[1] = (uint8_t)(mask_bit | h->length);
