@@ -157,6 +157,10 @@ bool sluice_frame_end(struct buf *out, size_t begin, bool ok);
 bool sluice_frame_put(struct buf *out, const struct sluice_header *h,
                       struct str payload);
 
+/* The same with n bytes of a fixed part in front of the rest. */
+bool sluice_fixed_put(struct buf *out, const struct sluice_header *h,
+                      const void *fixed, size_t n, struct str rest);
+
 /* READY, BYE, OPENED, TERMINATE, DETACH, PAUSE...: nothing but a header. */
 bool sluice_empty_put(struct buf *out, enum sluice_type type, uint16_t aux,
                       uint64_t cid);

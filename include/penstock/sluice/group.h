@@ -62,10 +62,10 @@ struct sluice_broadcast {
     struct str data;
 };
 
-/* What comes before the data, to be followed by the data and
- * sluice_frame_end(): for payload that is shared. */
-size_t sluice_broadcast_begin(struct buf *out,
-                              const struct sluice_broadcast *b);
+/* The same in pieces, for payload that comes later: ok = begin(.., &at) &&
+ * more data; sluice_frame_end(out, at, ok). */
+bool sluice_broadcast_begin(struct buf *out, const struct sluice_broadcast *b,
+                            size_t *begin);
 bool sluice_broadcast_put(struct buf *out, const struct sluice_broadcast *b);
 int sluice_broadcast_get(struct sluice_broadcast *b,
                          const struct sluice_frame *f);

@@ -30,9 +30,10 @@ struct sluice_open {
     struct str tlvs;
 };
 
-/* Append header, fixed part and o->tlvs; then put more TLVs into out, then
- * sluice_frame_end(out, begin, ok). */
-size_t sluice_open_begin(struct buf *out, const struct sluice_open *o);
+/* Append header, fixed part and o->tlvs.  What it returns is the ok to go on
+ * with: ok = begin(.., &at) && put TLVs; sluice_frame_end(out, at, ok). */
+bool sluice_open_begin(struct buf *out, const struct sluice_open *o,
+                       size_t *begin);
 
 /* The same, ended. */
 bool sluice_open_put(struct buf *out, const struct sluice_open *o);
