@@ -30,6 +30,8 @@ int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n)
         return -WS_CLOSE_PROTOCOL_ERROR;
     if (ws_is_control(op) && (!fin || short_length > WS_CONTROL_MAX))
         return -WS_CLOSE_PROTOCOL_ERROR;
+    if (length_size == 8 && n > WS_HEADER_MIN && p[2] & 0x80)
+        return -WS_CLOSE_PROTOCOL_ERROR;
     if (n < size)
         return 0;
 
@@ -40,7 +42,7 @@ int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n)
         length = be64_get(p + 2);
     bool overlong = (length_size == 2 && length < 126) ||
                     (length_size == 8 && length <= UINT16_MAX);
-    if (overlong || length > INT64_MAX)
+    if (overlong)
         return -WS_CLOSE_PROTOCOL_ERROR;
 
     *h = (struct ws_header){
