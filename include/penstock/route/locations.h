@@ -17,11 +17,11 @@ struct locations;
 
 enum location_kind {
     LOCATION_PREFIX = 0,
-    LOCATION_EXACT,       /* = */
-    LOCATION_PREFIX_ONLY, /* ^~ */
-    LOCATION_REGEX,       /* ~ */
-    LOCATION_REGEX_NOCASE,/* ~* */
-    LOCATION_NAMED,       /* @ */
+    LOCATION_EXACT,        /* = */
+    LOCATION_PREFIX_ONLY,  /* ^~ */
+    LOCATION_REGEX,        /* ~ */
+    LOCATION_REGEX_NOCASE, /* ~* */
+    LOCATION_NAMED,        /* @ */
 };
 
 struct locations *locations_create(struct arena *arena);
@@ -35,9 +35,13 @@ int locations_add(struct locations *ls, struct variables *vs,
                   enum location_kind kind, struct str text, void *answer,
                   struct locations *nested, struct err *err);
 
-/* The answer, or NULL when nothing matches.  uri: decoded and normalised.
- * Regex captures go to e.  auto_redirect: set to the answer whose prefix is
- * uri + "/" (nginx answers 301 there when that location is a proxy). */
+/*
+ * The answer, or NULL when nothing matches.  uri: decoded and normalised, and
+ * as long-lived as the captures, which go to e (NULL: they are dropped).
+ * auto_redirect: set to the answer whose text is uri + "/", else to NULL (may
+ * be NULL itself).  When that location is a proxy nginx answers 301 there
+ * before it asks any regex: look at it before the answer.
+ */
 void *locations_find(const struct locations *ls, struct str uri,
                      struct evaluation *e, void **auto_redirect);
 

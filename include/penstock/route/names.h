@@ -27,7 +27,6 @@ int names_add(struct names *n, struct variables *vs, struct str name,
 
 /* The answer, or NULL.  host: lower-cased, without port and trailing dot.  A
  * regex fills e->captures (e may be NULL: captures are dropped). */
-void *names_find(const struct names *n, struct str host,
-                 struct evaluation *e);
+void *names_find(const struct names *n, struct str host, struct evaluation *e);
 
 #endif

@@ -34,11 +34,11 @@ typedef bool variable_get_fn(struct evaluation *e, const struct variable *v,
 struct variable {
     const char *name; /* a name ending in '_' is a prefix: "http_" */
     variable_get_fn *get;
-    struct str rest;  /* of a prefix variable: what follows the prefix */
-    uintptr_t arg;    /* the row's own */
-    unsigned flags;   /* enum variable_flag */
-    unsigned slot;    /* index into the request's values, from 1 (set,
-                         captures, cached map results); 0: none */
+    struct str rest; /* of a prefix variable: what follows the prefix */
+    uintptr_t arg;   /* the row's own */
+    unsigned flags;  /* enum variable_flag */
+    unsigned slot;   /* index into the request's values, from 1 (set,
+                        captures, cached map results); 0: none */
 };
 
 enum variable_flag {

@@ -21,31 +21,31 @@
 struct balance;
 
 struct peer {
-    struct str name;       /* for logs and $upstream_addr */
-    void *object;          /* the caller's: an address, a backend */
-    uint32_t weight;       /* 1.. */
-    uint32_t max_conns;    /* 0: no limit */
-    uint32_t max_fails;    /* 0: failures are not counted */
+    struct str name;    /* for logs and $upstream_addr */
+    void *object;       /* the caller's: an address, a backend */
+    uint32_t weight;    /* 1.. */
+    uint32_t max_conns; /* 0: no limit */
+    uint32_t max_fails; /* 0: failures are not counted */
     uint64_t fail_timeout_ms;
     bool backup, down;
 
     /* state; zero at the start */
-    bool unready;          /* the caller knows it cannot be used now */
-    bool alone;            /* the only one: its failures do not count */
+    bool unready; /* the caller knows it cannot be used now */
+    bool alone;   /* the only one: its failures do not count */
     int64_t current_weight;
-    uint32_t lost_weight;  /* by failures; nginx's effective_weight is weight
-                              less this */
-    uint32_t active;       /* connections, requests or clients now */
+    uint32_t lost_weight; /* by failures; nginx's effective_weight is weight
+                             less this */
+    uint32_t active;      /* connections, requests or clients now */
     uint32_t fails;
-    uint64_t checked_ms;   /* when the current fail window began */
+    uint64_t checked_ms; /* when the current fail window began */
     uint64_t failed_ms;
 };
 
 struct balance_method {
     const char *name;
     /* Choose among the usable peers; tried[i] says the i-th was tried. */
-    struct peer *(*pick)(struct balance *b, const bool *tried,
-                         uint64_t now_ms, bool backup);
+    struct peer *(*pick)(struct balance *b, const bool *tried, uint64_t now_ms,
+                         bool backup);
 };
 
 struct balance {
