@@ -31,6 +31,7 @@ struct listen {
     bool reuseport;         /* one socket per worker */
     bool ipv6only;
     bool is_default_set;    /* default_server was said */
+    bool options_said;      /* socket options stood in one of its servers */
     bool keepalive_set, keepalive_on;  /* so_keepalive */
     int keepalive_idle, keepalive_interval, keepalive_count; /* s, s, n; 0:
                                                                 the system's */
@@ -40,7 +41,7 @@ struct listen {
     bool ssl, http2, proxy_protocol; /* said; refused until they are built */
     struct server *default_server;
     struct names *names;    /* NULL while there is one server only */
-    struct log_target *log; /* of the default server */
+    const struct log_target *log; /* of the default server */
     const struct conf_node *node;
     int *fds;               /* one, or one per worker; -1: not open yet */
     size_t fds_n;

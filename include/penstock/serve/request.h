@@ -39,6 +39,8 @@ enum verdict {
  *           not take more it calls request_pause_body(), and may still be
  *           given what is at hand.  n 0 with last true is the end
  * on_drain  everything sent so far has left; after request_body() said "full"
+ * on_eof    the client sent FIN after its request: it may still read, but most
+ *           do not.  NULL: go on
  * on_abort  the client is gone or the request timed out: let go of
  *           everything, send nothing.  Not called after the response is done
  * on_done   the request ends, however: last call; handler_state may be freed
@@ -48,6 +50,7 @@ struct handler {
     int (*start)(struct request *r);
     void (*on_body)(struct request *r, const uint8_t *p, size_t n, bool last);
     void (*on_drain)(struct request *r);
+    void (*on_eof)(struct request *r);
     void (*on_abort)(struct request *r);
     void (*on_done)(struct request *r);
 };
@@ -93,6 +96,7 @@ struct request {
     bool uri_is_as_sent;    /* target may be passed upstream unchanged */
     bool internal;          /* by an internal redirect: `internal` allows */
 
+    struct listen *listen;  /* it came through, in its generation */
     struct server *server;
     struct location *location;
     const struct handler *handler; /* that was started */
@@ -100,20 +104,40 @@ struct request {
     unsigned uri_changes_left;
 
     struct response response;
+    const struct wire *wire; /* how this version frames a response */
+    struct file_send *file;  /* what request_send_file() has still to send */
     uint64_t started_us;      /* monotonic, first byte of the request */
     uint64_t request_length;  /* bytes: line, fields and body */
     uint64_t body_received;
     uint64_t bytes_sent;      /* to the client, head and body */
     uint64_t body_sent;
-    bool body_complete;       /* the request body was read to its end */
+    bool body_complete;       /* no more of the request body will come */
+    bool body_ended;          /* and the reader has said so */
     bool body_paused;
     bool body_discarded;      /* nobody wants it: read and drop */
     bool keep_alive;
+    bool continue_sent;
+    bool error_page_used;     /* an error page is being made */
+    bool uri_changed;         /* by a rewrite: choose a location again */
+    bool truncated;           /* the response could not be completed */
+    unsigned error_status;    /* what an error page is sent with; 0: its own */
+    bool finishing;           /* the verdict is DONE; output may be leaving */
+    bool blocked;             /* request_send_body() said full */
+    bool taken;               /* the stream has another owner */
     bool aborted, done;
 
-    /* Filled by who proxies, for $upstream_*: NULL when nobody did. */
-    struct upstream_trace *upstream;
-    const char *end_reason;   /* row of the table of endings, or NULL */
+    /* Filled by who proxies, for $upstream_* and log lines. */
+    struct upstream_trace *upstream; /* NULL when nobody did */
+    struct str upstream_url;         /* "http://127.0.0.1:80/x", or empty */
+    struct loop_task grave;
+};
+
+/* How one version puts a response on its stream. */
+struct wire {
+    /* Send the head, when it was not sent, and these bytes; last ends it. */
+    void (*send)(struct request *r, const struct iovec *iov, int n, bool last);
+    void (*interim)(struct request *r, unsigned status,
+                    const struct http_field *fields, size_t n);
 };
 
 /* ---- what handlers call ---- */
@@ -123,20 +147,25 @@ struct request {
 
 /* Add a response field; the bytes are borrowed (arena, or constant). */
 void response_add(struct request *r, struct str name, struct str value);
+/* Remove all fields of that name; returns how many there were. */
+size_t response_remove(struct request *r, struct str name);
+/* Forget everything but status 0: another response is made instead. */
+void response_reset(struct request *r);
 struct str response_find(const struct request *r, struct str name);
 
 /* Send the head from r->response.  Without content_length the body is
  * chunked, or ends with the connection (HTTP/1.0). */
 void request_send_head(struct request *r);
 
-/* Send body bytes (the head first, in the same call, when it was not sent).
- * last ends the response.  Returns false when the client's queue is full: wait
+/* Send body bytes (the head first, in the same call, when it was not sent; at
+ * most 16 pieces).  last ends the response: the handler then returns
+ * VERDICT_DONE, or calls request_finish(r, VERDICT_DONE) when it was pending.  Returns false when the client's queue is full: wait
  * for on_drain before sending more (what was given is kept either way). */
 bool request_send_body(struct request *r, const struct iovec *iov, int n,
                        bool last);
 
 /* The body is n bytes of fd from offset; ends the response.  The request owns
- * fd from here. */
+ * fd from here and sends as the client reads; the verdict is VERDICT_DONE. */
 void request_send_file(struct request *r, int fd, off_t offset, uint64_t n);
 
 /* Complete response with this body. */
@@ -164,12 +193,14 @@ void request_send_interim(struct request *r, unsigned status,
                           const struct http_field *fields, size_t n);
 
 /*
- * Take the connection: the request ends here (logged by the caller through
- * request_log) and the stream has a new owner.  Only for HTTP/1.1, when
- * nothing was sent.  The caller then owns the stream; the client is gone
- * after this turn.  Left-over input stays in the stream.
+ * Take the connection: only for HTTP/1.1, when the request body is complete
+ * and no response was sent.  The caller owns the stream from here, and hands
+ * it over with stream_hand_over(); left-over input stays in it.  The request
+ * goes on to exist for logs and variables until its taker calls
+ * request_end_taken(), with the bytes it sent to the client.
  */
 struct stream *request_take_stream(struct request *r);
+void request_end_taken(struct request *r, unsigned status, uint64_t sent);
 
 /* A connection number for logs and $connection, unique in the process. */
 uint64_t request_connection(const struct request *r);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * serve/exchange.h - a request's life, as its client drives it.
+ *
+ * What handlers may call is in serve/request.h; this is the other side.
+ */
+#ifndef PENSTOCK_SERVE_EXCHANGE_H
+#define PENSTOCK_SERVE_EXCHANGE_H
+
+#include "serve/client.h"
+
+/* Make the request of a head; steps_begin() runs it.  g: the caller's
+ * reference, which the request takes. */
+struct request *exchange_create(struct client *c, struct generation *g,
+                                const struct http_head *head);
+
+/* The reader refused (or 408): answer with the status and close. */
+void exchange_refuse(struct client *c, unsigned status);
+void exchange_head_timed_out(struct client *c);
+
+/* The body as it comes. */
+bool exchange_wants_body(const struct request *r);
+void exchange_body(struct request *r, const uint8_t *p, size_t n);
+void exchange_body_end(struct request *r);
+
+void exchange_eof(struct request *r);
+void exchange_written(struct request *r, size_t queued);
+
+/* The connection is gone: the handler lets go, the request is logged.  The
+ * client forgets it. */
+void exchange_abort(struct request *r);
+
+/* The response is out: log, and tell the client. */
+void exchange_done(struct request *r);
+
+/* Give back what is kept for reuse, at the process's end. */
+void exchange_fini(void);
+
+/* Free at the end of the turn. */
+void exchange_bury(struct request *r);
+
+#endif

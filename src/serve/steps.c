@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "steps.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "exchange.h"
+#include "http/uri.h"
+#include "serve/access.h"
+#include "serve/core.h"
+#include "serve/error_page.h"
+#include "serve/rewrite.h"
+#include "serve/static.h"
+#include "serve/upgrade.h"
+
+enum {
+    DISCARD_MAX = 1024 * 1024 /* bytes of an unwanted body that are read to
+                                 keep a connection alive */
+};
+
+static upgrade_fn *upgrade_hook;
+
+void request_set_upgrade(upgrade_fn *upgrade)
+{
+    upgrade_hook = upgrade;
+}
+
+/* ---- keep-alive ---- */
+
+/* MSIE 6 and old Safari mishandle kept connections after a POST. */
+static bool browser_is_disabled(const struct request *r, unsigned disabled)
+{
+    if (r->head.method != METHOD_POST || disabled == KEEPALIVE_DISABLE_NONE)
+        return false;
+    struct str agent = http_head_find(&r->head, STR("User-Agent"));
+    return agent.n && disabled & KEEPALIVE_DISABLE_MSIE6 &&
+           memmem(agent.p, agent.n, "MSIE 6.", 7) &&
+           !memmem(agent.p, agent.n, "Opera", 5);
+}
+
+/* An unread body must be read before the next request: only when it is known
+ * to be coming and not large. */
+static bool body_may_be_discarded(const struct request *r)
+{
+    if (r->body_complete)
+        return true;
+    if (r->head.expect_continue && !r->continue_sent && !r->body_received)
+        return false; /* the client may or may not send it (RFC 9110 10.1.1) */
+    return r->head.body == BODY_LENGTH &&
+           r->head.content_length - r->body_received <= DISCARD_MAX;
+}
+
+void steps_decide_keep_alive(struct request *r)
+{
+    const struct core_conf *conf = core_conf_of(r->location);
+    const struct client *c = r->client;
+
+    if (!r->keep_alive)
+        return;
+    r->keep_alive = conf->keepalive_timeout_ms &&
+                    c->requests < conf->keepalive_requests &&
+                    clock_now_ms() - c->started_ms < conf->keepalive_time_ms &&
+                    !c->listeners->draining && !c->eof &&
+                    body_may_be_discarded(r) &&
+                    !browser_is_disabled(r, conf->keepalive_disable);
+}
+
+/* ---- which server ---- */
+
+/* "Example.ORG.:80" -> "example.org"; the reader checked the syntax. */
+static struct str host_of(struct arena *arena, struct str authority)
+{
+    struct str host = authority;
+    size_t end = 0;
+
+    if (host.n && host.p[0] == '[')
+        end = str_find(host, ']', 0);
+    host = str_slice(host, 0, str_find(host, ':', end));
+    if (host.n && host.p[host.n - 1] == '.')
+        host.n--;
+    host = arena_str(arena, host);
+    for (size_t i = 0; i < host.n; i++)
+        ((char *)(uintptr_t)host.p)[i] = ascii_lower(host.p[i]);
+    return host;
+}
+
+static void choose_server(struct request *r)
+{
+    struct server *s = names_find(r->listen->names, r->host, &r->eval);
+    if (!s)
+        return; /* the default one is set */
+    r->server = s;
+    r->location = s->root;
+    r->log.target = core_conf_of(r->location)->log;
+}
+
+/* ---- which location ---- */
+
+static void enter(struct request *r, struct location *l)
+{
+    r->location = l;
+    r->log.target = core_conf_of(l)->log;
+}
+
+/* Answers 301 when only the slash at the end is missing before a location
+ * that is passed on (as nginx does for proxied prefixes). */
+static int redirect_to_slash(struct request *r)
+{
+    response_reset(r);
+    struct str args = r->args;
+    r->response.location =
+        arena_printf(r->arena, "%.*s/%s%.*s", STR_ARG(r->uri),
+                     args.n ? "?" : "", STR_ARG(args));
+    return 301;
+}
+
+static int choose_location(struct request *r)
+{
+    void *slash = NULL;
+    struct location *found =
+        locations_find(r->server->locations, r->uri, &r->eval, &slash);
+    struct location *add_slash = slash;
+
+    if (add_slash && add_slash->handler && add_slash != found)
+        return redirect_to_slash(r);
+    enter(r, found ? found : r->server->root);
+    return access_enter(r);
+}
+
+/* ---- the steps ---- */
+
+static int check_body_size(struct request *r)
+{
+    uint64_t max = core_conf_of(r->location)->client_max_body_size;
+
+    if (!max || r->head.body != BODY_LENGTH || r->head.content_length <= max)
+        return VERDICT_DECLINED;
+    log_err(&r->log, "client intended to send too large body: %llu bytes",
+            (unsigned long long)r->head.content_length);
+    r->keep_alive = false;
+    r->body_discarded = true;
+    return 413;
+}
+
+static int start_handler(struct request *r, const struct handler *h)
+{
+    r->handler = h;
+    int verdict = h->start(r);
+    if (verdict == VERDICT_DECLINED)
+        r->handler = NULL;
+    return verdict;
+}
+
+static int run_content(struct request *r)
+{
+    int verdict = check_body_size(r);
+
+    if (verdict == VERDICT_DECLINED)
+        verdict = access_run(r);
+    if (verdict == VERDICT_DECLINED && upgrade_hook)
+        verdict = upgrade_hook(r);
+    if (verdict == VERDICT_DECLINED && r->location->handler)
+        verdict = start_handler(r, r->location->handler);
+    if (verdict == VERDICT_DECLINED)
+        verdict = start_handler(r, &static_handler);
+    return verdict;
+}
+
+/* Rewrites of a location may lead to another one, a bounded number of
+ * times. */
+static int run_locations(struct request *r)
+{
+    for (;;) {
+        int verdict = choose_location(r);
+        if (verdict != VERDICT_DECLINED)
+            return verdict;
+        r->uri_changed = false;
+        verdict = rewrite_run_location(r);
+        if (verdict != VERDICT_DECLINED)
+            return verdict;
+        if (!r->uri_changed)
+            return run_content(r);
+        if (r->uri_changes_left-- == 0) {
+            log_err(&r->log,
+                    "rewrite or internal redirection cycle while "
+                    "processing \"%.*s\"",
+                    STR_ARG(r->uri));
+            return 500;
+        }
+    }
+}
+
+static int run(struct request *r)
+{
+    enter(r, r->server->root);
+    int verdict = rewrite_run_server(r);
+    if (verdict != VERDICT_DECLINED)
+        return verdict;
+    return run_locations(r);
+}
+
+static int prepare(struct request *r)
+{
+    const struct core_conf *conf = core_conf_of(r->location);
+
+    if (r->head.method == METHOD_CONNECT || r->head.method == METHOD_TRACE)
+        return 405;
+    if (str_eq(r->head.path, STR("*"))) /* OPTIONS *: RFC 9110 9.3.7 */
+        return request_respond(r, 200, STR(""), STR(""));
+    struct http_uri uri;
+    if (http_uri_parse(r->head.path, conf->merge_slashes, r->arena, &uri) <
+        0) {
+        log_info(&r->log, "client sent invalid request target");
+        return 400;
+    }
+    r->uri = uri.path;
+    r->args = uri.args;
+    r->uri_is_as_sent = uri.is_as_sent;
+    return VERDICT_DECLINED;
+}
+
+void steps_begin(struct request *r)
+{
+    r->log.doing = NULL;
+    r->keep_alive = r->head.keep_alive;
+    r->host = host_of(r->arena, r->head.authority);
+    choose_server(r);
+    int verdict = prepare(r);
+    if (verdict == VERDICT_DECLINED)
+        verdict = run(r);
+    request_finish(r, verdict);
+}
+
+/* ---- endings ---- */
+
+void request_complete(struct request *r)
+{
+    struct response *p = &r->response;
+
+    if (!r->finishing || r->done || r->taken || !p->finished)
+        return;
+    bool cut = !p->header_only && p->content_length >= 0 &&
+               r->body_sent < (uint64_t)p->content_length;
+    if (cut || r->truncated) {
+        /* The client must see that it did not get everything. */
+        client_abort(r->client);
+        return;
+    }
+    if (r->keep_alive && !r->body_ended) {
+        r->body_discarded = true; /* its end comes back here */
+        if (r->body_paused)
+            request_resume_body(r);
+        return;
+    }
+    exchange_done(r);
+}
+
+void request_finish(struct request *r, int verdict)
+{
+    if (r->done || r->finishing || verdict == VERDICT_PENDING)
+        return;
+    while (verdict >= 100 && !r->response.head_sent && verdict != 499)
+        verdict = error_page_answer(r, (unsigned)verdict);
+    if (verdict == VERDICT_PENDING)
+        return;
+    if (verdict != VERDICT_DONE || !(r->response.finished || r->file)) {
+        /* 499, 444, or trouble after the head was sent. */
+        if (verdict > 0 && !r->response.head_sent)
+            r->response.status = (unsigned)verdict;
+        client_abort(r->client);
+        return;
+    }
+    r->finishing = true;
+    request_complete(r);
+}
+
+int request_redirect_internally(struct request *r, struct str uri,
+                                struct str args)
+{
+    if (r->uri_changes_left-- == 0) {
+        log_err(&r->log,
+                "rewrite or internal redirection cycle while internally "
+                "redirecting to \"%.*s\"",
+                STR_ARG(uri));
+        return 500;
+    }
+    r->uri = uri;
+    r->args = args;
+    r->uri_is_as_sent = false;
+    r->internal = true;
+    steps_leave_handler(r);
+    return run(r);
+}
+
+int request_named_location(struct request *r, struct str name)
+{
+    struct location *l = locations_find_named(r->server->locations, name);
+
+    if (r->uri_changes_left-- == 0) {
+        log_err(&r->log, "rewrite or internal redirection cycle while "
+                         "redirect to named location \"%.*s\"",
+                STR_ARG(name));
+        return 500;
+    }
+    if (!l) {
+        log_err(&r->log, "could not find named location \"%.*s\"",
+                STR_ARG(name));
+        return 500;
+    }
+    r->internal = true;
+    steps_leave_handler(r);
+    enter(r, l);
+    r->uri_changed = false;
+    int verdict = rewrite_run_location(r);
+    if (verdict != VERDICT_DECLINED)
+        return verdict;
+    return r->uri_changed ? run_locations(r) : run_content(r);
+}
