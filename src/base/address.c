@@ -62,8 +62,8 @@ void address_from_sockaddr(struct address *a, const struct sockaddr *sa,
 {
     *a = (struct address){0};
     /* The kernel reports the true length of what it had to cut. */
-    if (length > sizeof a->sa)
-        length = sizeof a->sa;
+    if (length > sizeof a->sa.un)
+        length = sizeof a->sa.un;
     if (length)
         memcpy(&a->sa, sa, length);
     a->length = length;
