@@ -9,6 +9,19 @@
  * directives are applied first, then each child block starts from the result.
  * Where a module wants to know of a scope, it has hooks.
  *
+ * In a block, first every directive is looked up and checked in order of the
+ * file (known, allowed here, ended rightly, number of arguments, on or off,
+ * not twice), then they are applied in this order, each group in order of the
+ * file:
+ *   1. CONF_DEFINES without a block (log_format)
+ *   2. the plain ones
+ *   3. CONF_DEFINES blocks (map, upstream, types)
+ *   4. CONF_ORDERED, blocks or not (set, if, rewrite, return, break)
+ *   5. then the on_scope hooks of all modules
+ *   6. the other blocks (server, location, limit_except)
+ * What the setter of a block writes into the struct of the block around it is
+ * seen by siblings that come later: it belongs into scope->object.
+ *
  * Everything lives in the generation's arena.
  */
 #ifndef PENSTOCK_CONF_CONF_H
@@ -40,18 +53,21 @@ enum conf_arity {
     ARGS_3 = 1 << 3,
     ARGS_4 = 1 << 4,
     ARGS_5 = 1 << 5,
-    ARGS_1_MORE = 1 << 8,  /* one or more */
+    ARGS_1_MORE = 1 << 8, /* one or more */
     ARGS_2_MORE = 1 << 9,
-    ARGS_FLAG = 1 << 10,   /* one: on or off */
+    ARGS_FLAG = 1 << 10, /* one: on or off */
     ARGS_ANY = 1 << 11,
 };
 
 enum conf_flag {
-    CONF_BLOCK = 1 << 0,     /* takes { } */
-    CONF_REPEATABLE = 1 << 1,/* may stand several times in one block */
-    CONF_DEFINES = 1 << 2,   /* applied before its siblings: what it defines
-                                (a map, an upstream) may be used above it */
-    CONF_IGNORED = 1 << 3,   /* accepted with a warning: no meaning here */
+    CONF_BLOCK = 1 << 0,      /* takes { } */
+    CONF_REPEATABLE = 1 << 1, /* may stand several times in one block */
+    CONF_DEFINES = 1 << 2,    /* applied before its siblings: what it defines
+                                 (a map, an upstream) may be used above it */
+    CONF_IGNORED = 1 << 3,    /* accepted with a warning: no meaning here; set
+                                 is not called and may be NULL */
+    CONF_ORDERED = 1 << 4,    /* keeps its place among its siblings that carry
+                                 this flag too, even when it is a block */
 };
 
 struct conf;
@@ -62,29 +78,40 @@ struct variables;
 /*
  * Apply one directive.  field points into the module's struct of this scope
  * (at row->offset), words[0] is the name.  Returns 0, or -1 with the sentence
- * in conf->err (without file and line: the engine adds " in FILE:LINE").
+ * in conf->err (without file and line: the engine adds " in FILE:LINE").  As
+ * with nginx's setters, a bare "invalid value", "invalid number" or "is
+ * duplicate" becomes "\"NAME\" directive invalid value".
+ *
+ * A block's setter calls conf_block() when its children are directives, or
+ * walks them with conf_entry_next() when they are data; after either of them
+ * errors and warnings are about the line of the closing brace.
  */
 typedef int conf_setter(struct conf *conf, struct conf_scope *scope,
                         const struct directive *row,
                         const struct conf_node *node, void *field);
 
 struct directive {
-    const char *name;      /* NULL ends a table */
-    unsigned contexts;     /* enum conf_context */
-    unsigned arity;        /* enum conf_arity */
-    unsigned flags;        /* enum conf_flag */
+    const char *name;  /* NULL ends a table */
+    unsigned contexts; /* enum conf_context */
+    unsigned arity;    /* enum conf_arity */
+    unsigned flags;    /* enum conf_flag */
     conf_setter *set;
-    size_t offset;         /* of the field in the module's struct */
-    const void *data;      /* for the setter: an enum's names, ... */
-    const char *default_text; /* as a person would write it; NULL: none */
-    uint64_t min, max;     /* bounds of sizes, times, numbers; max 0: none */
-    const char *help;      /* one sentence */
+    size_t offset;            /* of the field in the module's struct */
+    const void *data;         /* for the setter: an enum's names, ... */
+    const char *default_text; /* as a person would write it; NULL: none.
+                                 For rows of the common setters below it is
+                                 put into the main scope's struct, before
+                                 defaults() is called */
+    uint64_t min, max;        /* bounds of sizes, times, numbers; max 0: none */
+    const char *help;         /* one sentence */
+    const char *syntax; /* the arguments for the reference ("FILE [LEVEL]")
+                           where arity and setter do not tell; or NULL */
 };
 
 struct conf_module {
     const char *name;
     unsigned index; /* its place in the list; set by conf_apply() */
-    size_t size; /* of its struct; 0: none */
+    size_t size;    /* of its struct; 0: none */
     /* Fill the struct of the main scope (zeroed before). */
     void (*defaults)(void *module_conf);
     const struct directive *directives;
@@ -98,7 +125,8 @@ struct conf_module {
 struct conf_scope {
     enum conf_context context;
     struct conf_scope *parent;
-    struct conf_scope *children; /* in order of the file */
+    struct conf_scope *children; /* in the order they were applied: those of
+                                    one kind in order of the file */
     struct conf_scope *next;
     const struct conf_node *node; /* NULL for main */
     void **modules; /* one struct a module, by its place in the list */
@@ -118,13 +146,22 @@ struct conf {
     void (*warn)(void *arg, const char *sentence); /* [warn] lines */
     void *warn_arg;
     struct variables *variables; /* route's: what $names mean */
-    void *result; /* the gateway's: the generation that is being made */
-    unsigned errors;
+    void *result;    /* the gateway's: the generation that is being made */
+    unsigned errors; /* 1: the sentence in err has its place already */
+    struct conf_engine *engine; /* conf_apply()'s own */
 };
 
 /* Apply the parsed tree in conf->tree.  Fill arena, list, tree, prefix, err,
  * warn before.  0, or -1 with "SENTENCE in FILE:LINE" in conf->err. */
 int conf_apply(struct conf *conf);
+
+/*
+ * What a reader of the tables would object to: two rows that claim one name in
+ * one context, a default that is not what defaults() says, bounds the default
+ * is outside of, a row without a setter or without help.  0 or -1 with the
+ * first objection; for a test of the whole list.
+ */
+int conf_check_tables(struct conf_module *const *list, struct err *err);
 
 /* The struct of module in scope: also at run time, it is one load. */
 static inline void *conf_get(const struct conf_scope *scope,
@@ -143,10 +180,20 @@ void conf_warn(struct conf *conf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Make a child scope (a copy of its parent's structs), apply node's children
- * to it: what the setters of server, location, if, ... call. */
+ * to it: what the setters of server, location, if, ... call.  *made (which may
+ * be NULL) is set before the children are applied. */
 int conf_block(struct conf *conf, struct conf_scope *parent,
                enum conf_context context, const struct conf_node *node,
                void *object, struct conf_scope **made);
+
+/*
+ * The next child of a block whose children are data (types, map, geo,
+ * split_clients), not directives: *entry is NULL before the first and after
+ * the last.  conf_fail() and conf_warn() are about the entry meanwhile.
+ * 1 = an entry, 0 = the end, -1 = a block among them (unexpected "{").
+ */
+int conf_entry_next(struct conf *conf, const struct conf_node *block,
+                    const struct conf_node **entry);
 
 /* An absolute path: relative ones start at the prefix (conf_prefix false) or
  * at the directory of the configuration file (true), as nginx has it. */
@@ -178,9 +225,11 @@ struct conf_enum {
     unsigned value;
 };
 
-/* nginx's ngx_parse_size / ngx_parse_time.  False when malformed. */
+/* nginx's units: k m g; ms s m h d w, and M y where the unit is the second.
+ * False when malformed or beyond 2^63 - 1; *out is untouched then. */
 bool conf_parse_size(struct str s, uint64_t *bytes);
 bool conf_parse_ms(struct str s, uint64_t *ms);
+bool conf_parse_sec(struct str s, uint64_t *sec);
 
 /*
  * A list that a scope inherits as a whole or replaces as a whole
@@ -199,7 +248,6 @@ void conf_list_clear(struct conf_scope *scope, struct conf_list *list);
 
 /* Print every row, by module: name, arguments, default, contexts, help.  What
  * `penstock --directives` shows. */
-void conf_print_reference(struct conf_module *const *list,
-                          struct buf *out);
+void conf_print_reference(struct conf_module *const *list, struct buf *out);
 
 #endif

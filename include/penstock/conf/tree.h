@@ -5,6 +5,9 @@
  * Knows words, quotes, escapes, blocks, comments and include; nothing of what
  * a directive means.  Files are read through a conf_source, so that a worker
  * without access to the file system can parse what its master read.
+ *
+ * One parse is one snapshot: a path that is included twice is read once and
+ * listed once, and a mask that stands twice has the same matches.
  */
 #ifndef PENSTOCK_CONF_TREE_H
 #define PENSTOCK_CONF_TREE_H
@@ -14,6 +17,16 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+
+/* Bounds on a whole configuration; passing one is an error at its place. */
+enum {
+    CONF_TEXT_MAX = 64 << 20, /* bytes, a file counted as often as included */
+    CONF_WORDS_MAX = 4 << 20,
+    CONF_FILES_MAX = 10000, /* inclusions */
+    CONF_INCLUDE_DEPTH_MAX = 32,
+    CONF_BLOCK_DEPTH_MAX = 64,
+    CONF_WORD_MAX = 4095, /* bytes as written, nginx's */
+};
 
 /* One file of a configuration, as read. */
 struct conf_file {
@@ -32,8 +45,10 @@ struct conf_word {
 struct conf_node {
     struct conf_word *words; /* words[0] is the name */
     size_t words_n;
-    const char *file; /* where the name stands */
-    unsigned line;
+    const char *file;  /* "command line" for what -g says */
+    unsigned line;     /* of its ';' or '{', which is the line that nginx
+                          names in messages; 0 on the command line */
+    unsigned end_line; /* of its '}', or the same */
     bool is_block;
     struct conf_node *children; /* of a block, in order */
     struct conf_node *next;
@@ -56,13 +71,15 @@ struct conf_source {
 /* Reads the file system. */
 extern const struct conf_source conf_source_files;
 
-/* Reads a list of files that was parsed before (a mask matches among them). */
+/* Reads a list of files that was parsed before (a mask matches among them);
+ * the list outlives the source. */
 struct conf_source conf_source_bundle(const struct conf_file *files);
 
 struct conf_tree {
     struct conf_node *top; /* the main context's directives */
     struct conf_file *files;
-    const char *prefix; /* directory that relative include paths start from */
+    const char *prefix; /* directory of the main file, with a slash at its end:
+                           where relative include paths start */
 };
 
 /*
