@@ -149,8 +149,7 @@ static int check_nesting(struct conf *conf, const struct location *l,
                          STR_ARG(l->text));
     if (!is_regex(l->kind) && !is_regex(outer->kind) &&
         !str_starts(l->text, outer->text))
-        return conf_fail(conf,
-                         "location \"%.*s\" is outside location \"%.*s\"",
+        return conf_fail(conf, "location \"%.*s\" is outside location \"%.*s\"",
                          STR_ARG(l->text), STR_ARG(outer->text));
     return 0;
 }

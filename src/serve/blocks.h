@@ -6,7 +6,7 @@
 #ifndef PENSTOCK_SERVE_BLOCKS_H
 #define PENSTOCK_SERVE_BLOCKS_H
 
-#include "serve/generation.h"
+#include "serve/core.h"
 
 conf_setter block_http;
 conf_setter block_server;

@@ -85,9 +85,8 @@ static void timed_out(struct client *c, const char *what)
         log = c->request->log;
     log_info(&log, "client timed out (110: Connection timed out) while %s",
              what);
-    bool reset =
-        c->request &&
-        core_conf_of(c->request->location)->reset_timedout_connection;
+    bool reset = c->request &&
+                 core_conf_of(c->request->location)->reset_timedout_connection;
     if (reset)
         stream_reset(c->stream);
     client_abort(c);
@@ -173,8 +172,8 @@ void client_request_done(struct client *c)
 {
     struct request *r = c->request;
     const struct core_conf *conf = core_conf_of(r->location);
-    bool keep = r->keep_alive && !c->eof && !c->listeners->draining &&
-                c->slot->listen;
+    bool keep =
+        r->keep_alive && !c->eof && !c->listeners->draining && c->slot->listen;
 
     c->request = NULL;
     if (r->taken) {
@@ -339,9 +338,9 @@ static void on_written(void *owner, size_t queued)
     if (c->wait == WAIT_SEND) {
         if (queued)
             timer_set(c->listeners->loop, &c->timer,
-                      c->request ? core_conf_of(c->request->location)
-                                       ->send_timeout_ms
-                                 : c->closing_conf->send_timeout_ms);
+                      c->request
+                          ? core_conf_of(c->request->location)->send_timeout_ms
+                          : c->closing_conf->send_timeout_ms);
         else if (c->state == CLIENT_REQUEST)
             client_wait_for(c, WAIT_NOTHING, 0);
     }

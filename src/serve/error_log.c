@@ -2,8 +2,7 @@
 #include "base/check.h"
 #include "serve/core.h"
 
-static int read_level(struct conf *conf, struct str text,
-                      enum log_level *level)
+static int read_level(struct conf *conf, struct str text, enum log_level *level)
 {
     *level = log_level_find(arena_cstr(conf->arena, text));
     if (!*level)
@@ -25,8 +24,9 @@ static int error_log_set(struct conf *conf, struct conf_scope *scope,
         read_level(conf, conf_arg(node, 2), &t->level) == -1)
         return -1;
     if (str_starts(name, STR("syslog:")) || str_starts(name, STR("memory:")))
-        return conf_fail(conf, "\"%.*s\" is not supported, expected a file or "
-                               "\"stderr\"",
+        return conf_fail(conf,
+                         "\"%.*s\" is not supported, expected a file or "
+                         "\"stderr\"",
                          STR_ARG(name));
     const char *path = str_eq(name, STR("stderr"))
                            ? "stderr"

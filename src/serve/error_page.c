@@ -52,8 +52,8 @@ int error_page_set(struct conf *conf, struct conf_scope *scope,
         size_t at = str_find(to, '?', 0);
         if (at < to.n) {
             model.args = str_slice(to, at + 1, to.n);
-            model.uri = value_compile(conf, conf->variables,
-                                      str_slice(to, 0, at));
+            model.uri =
+                value_compile(conf, conf->variables, str_slice(to, 0, at));
         }
     }
     for (size_t i = 1; i <= codes; i++)
@@ -77,6 +77,11 @@ static const struct error_page *find_page(const struct request *r,
             return page;
     }
     return NULL;
+}
+
+bool error_page_exists(const struct request *r, unsigned status)
+{
+    return find_page(r, status) != NULL;
 }
 
 static int redirect_to(struct request *r, const struct error_page *page,
@@ -176,6 +181,7 @@ int error_page_builtin(struct request *r, unsigned status)
         "<!doctype html>\n<html>\n<head><title>%.*s</title></head>\n"
         "<body style=\"text-align:center;font-family:sans-serif\">\n"
         "<h1>%.*s</h1>\n<hr>\n<p>%s</p>\n</body>\n</html>\n",
-        STR_ARG(title), STR_ARG(title), tokens ? PENSTOCK_TOKEN : PENSTOCK_NAME);
+        STR_ARG(title), STR_ARG(title),
+        tokens ? PENSTOCK_TOKEN : PENSTOCK_NAME);
     return request_respond(r, status, STR("text/html"), body);
 }

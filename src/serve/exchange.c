@@ -11,6 +11,7 @@
 enum {
     ARENA_CHUNK = 4096 - 64, /* bytes; holds a usual request */
     ARENAS_MAX = 256,        /* spare ones that are kept */
+    OUTPUT_MAX = 64 * 1024,  /* queued bytes above which a handler waits */
 };
 
 /* ---- arenas are reused: a request allocates nothing in steady state ---- */
@@ -95,6 +96,7 @@ static struct request *make(struct client *c, struct generation *g)
     r->location = s->root;
     r->started_us = c->head_started_us;
     r->uri_changes_left = REQUEST_URI_CHANGES_MAX;
+    r->output_max = OUTPUT_MAX;
     response_reset(r);
     r->eval.arena = arena;
     r->eval.request = r;

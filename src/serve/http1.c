@@ -9,7 +9,6 @@
 #include "serve/core.h"
 #include "steps.h"
 
-
 enum {
     GATHER_MAX = 4096, /* bytes of a response piece that waits for the end of
                           the turn; larger ones are not worth the copy */
@@ -101,7 +100,7 @@ static void put_head(struct buf *b, struct request *r)
     choose_framing(r, conf);
     http_put_status_line(b, p->status, STR(""));
     http_put_field(b, STR("Server"),
-              p->server.p ? p->server : server_text(conf->server_tokens));
+                   p->server.p ? p->server : server_text(conf->server_tokens));
     http_put_field(b, STR("Date"), p->date.p ? p->date : clock_http_date());
     if (p->content_type.n)
         http_put_field(b, STR("Content-Type"), p->content_type);
@@ -110,7 +109,7 @@ static void put_head(struct buf *b, struct request *r)
                            (uint64_t)p->content_length);
     if (p->last_modified >= 0)
         http_put_field(b, STR("Last-Modified"),
-                  clock_format_http(p->last_modified, date));
+                       clock_format_http(p->last_modified, date));
     if (p->location.n)
         put_location(b, r, conf);
     if (p->chunked)

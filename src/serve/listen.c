@@ -31,13 +31,15 @@ static int read_ports(struct conf *conf, struct str text, struct host_port *hp)
     struct str head = str_cut(&rest, '-');
 
     if (!str_to_u64(head, PORT_MAX, &first) || first == 0)
-        return conf_fail(conf, "invalid port in \"%.*s\" of the \"listen\" "
-                               "directive",
+        return conf_fail(conf,
+                         "invalid port in \"%.*s\" of the \"listen\" "
+                         "directive",
                          STR_ARG(text));
     last = first;
     if (rest.p && (!str_to_u64(rest, PORT_MAX, &last) || last < first))
-        return conf_fail(conf, "invalid port range in \"%.*s\" of the "
-                               "\"listen\" directive",
+        return conf_fail(conf,
+                         "invalid port range in \"%.*s\" of the "
+                         "\"listen\" directive",
                          STR_ARG(text));
     hp->first = (uint16_t)first;
     hp->last = (uint16_t)last;
@@ -59,8 +61,9 @@ static int split_address(struct conf *conf, struct str text,
     if (text.n && text.p[0] == '[') {
         size_t end = str_find(text, ']', 0);
         if (end == text.n)
-            return conf_fail(conf, "invalid address in \"%.*s\" of the "
-                                   "\"listen\" directive",
+            return conf_fail(conf,
+                             "invalid address in \"%.*s\" of the "
+                             "\"listen\" directive",
                              STR_ARG(text));
         hp->host = str_slice(text, 0, end + 1);
         at = end + 1;
@@ -71,8 +74,9 @@ static int split_address(struct conf *conf, struct str text,
     if (at == text.n)
         return 0;
     if (text.p[at] != ':')
-        return conf_fail(conf, "invalid port in \"%.*s\" of the \"listen\" "
-                               "directive",
+        return conf_fail(conf,
+                         "invalid port in \"%.*s\" of the \"listen\" "
+                         "directive",
                          STR_ARG(text));
     return read_ports(conf, str_slice(text, at + 1, text.n), hp);
 }
@@ -87,8 +91,9 @@ static int look_up(struct conf *conf, struct str host, uint16_t port,
 
     int rc = getaddrinfo(arena_cstr(conf->arena, host), NULL, &hints, &list);
     if (rc != 0 || !list)
-        return conf_fail(conf, "host not found in \"%.*s\" of the \"listen\" "
-                               "directive",
+        return conf_fail(conf,
+                         "host not found in \"%.*s\" of the \"listen\" "
+                         "directive",
                          STR_ARG(host));
     /* IPv4 first, as nginx prefers it. */
     const struct addrinfo *best = list;
@@ -114,16 +119,16 @@ static int make_address(struct conf *conf, struct str host, uint16_t port,
     if (address_from_ip(out, host, port) == 0)
         return 0;
     if (host.p[0] == '[')
-        return conf_fail(conf, "invalid IPv6 address in \"%.*s\" of the "
-                               "\"listen\" directive",
+        return conf_fail(conf,
+                         "invalid IPv6 address in \"%.*s\" of the "
+                         "\"listen\" directive",
                          STR_ARG(host));
     return look_up(conf, host, port, out);
 }
 
 /* ---- the parameters ---- */
 
-static int read_keepalive(struct conf *conf, struct str value,
-                          struct listen *l)
+static int read_keepalive(struct conf *conf, struct str value, struct listen *l)
 {
     l->keepalive_set = true;
     l->keepalive_on = !str_eq(value, STR("off"));
@@ -136,9 +141,8 @@ static int read_keepalive(struct conf *conf, struct str value,
     uint64_t idle_ms = 0, interval_ms = 0, count = 0;
     if ((idle.n && !conf_parse_ms(idle, &idle_ms)) ||
         (interval.n && !conf_parse_ms(interval, &interval_ms)) ||
-        (rest.n && !str_to_u64(rest, 127, &count)) ||
-        idle_ms > INT32_MAX || interval_ms > INT32_MAX ||
-        idle_ms + interval_ms + count == 0)
+        (rest.n && !str_to_u64(rest, 127, &count)) || idle_ms > INT32_MAX ||
+        interval_ms > INT32_MAX || idle_ms + interval_ms + count == 0)
         return conf_fail(conf, "invalid so_keepalive value: \"%.*s\"",
                          STR_ARG(value));
     l->keepalive_idle = (int)(idle_ms / 1000);
@@ -151,8 +155,8 @@ static int read_number(struct conf *conf, const char *what, struct str value,
                        bool is_size, int *out)
 {
     uint64_t n;
-    bool good = is_size ? conf_parse_size(value, &n)
-                        : str_to_u64(value, INT32_MAX, &n);
+    bool good =
+        is_size ? conf_parse_size(value, &n) : str_to_u64(value, INT32_MAX, &n);
     if (!good || n > INT32_MAX)
         return conf_fail(conf, "invalid %s \"%.*s\"", what, STR_ARG(value));
     *out = (int)n;
@@ -161,8 +165,9 @@ static int read_number(struct conf *conf, const char *what, struct str value,
 
 static int unsupported(struct conf *conf, struct str word)
 {
-    return conf_fail(conf, "the \"%.*s\" parameter of \"listen\" is not "
-                           "supported",
+    return conf_fail(conf,
+                     "the \"%.*s\" parameter of \"listen\" is not "
+                     "supported",
                      STR_ARG(word));
 }
 
@@ -299,8 +304,9 @@ static int add_names(struct conf *conf, struct listen *l,
             return conf_fail_at(conf, n->node, "%s", why.text);
         }
         if (rc == 1)
-            conf_warn(conf, "conflicting server name \"%.*s\" on %.*s, "
-                            "ignored",
+            conf_warn(conf,
+                      "conflicting server name \"%.*s\" on %.*s, "
+                      "ignored",
                       STR_ARG(n->text), STR_ARG(l->text));
     }
     return 0;
@@ -327,8 +333,8 @@ static int join_options(struct conf *conf, struct listen *l,
     return 0;
 }
 
-static int join(struct conf *conf, struct generation *g,
-                struct server_block *b, struct server_listen *sl)
+static int join(struct conf *conf, struct generation *g, struct server_block *b,
+                struct server_listen *sl)
 {
     struct listen *l = find_listen(g, &sl->options.address);
     bool is_default = sl->options.is_default_set;

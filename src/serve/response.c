@@ -8,7 +8,6 @@
 #include "steps.h"
 
 enum {
-    OUTPUT_MAX = 64 * 1024,    /* queued bytes above which a handler waits */
     SENDFILE_MAX = 512 * 1024, /* bytes of a file in one call, so that a fast
                                   reader does not hold the loop */
 };
@@ -83,7 +82,7 @@ bool request_send_body(struct request *r, const struct iovec *iov, int n,
                        bool last)
 {
     r->wire->send(r, iov, n, last);
-    r->blocked = !last && stream_queued(r->client->stream) > OUTPUT_MAX;
+    r->blocked = !last && stream_queued(r->client->stream) > r->output_max;
     return !r->blocked;
 }
 

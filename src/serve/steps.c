@@ -56,12 +56,11 @@ void steps_decide_keep_alive(struct request *r)
 
     if (!r->keep_alive)
         return;
-    r->keep_alive = conf->keepalive_timeout_ms &&
-                    c->requests < conf->keepalive_requests &&
-                    clock_now_ms() - c->started_ms < conf->keepalive_time_ms &&
-                    !c->listeners->draining && !c->eof &&
-                    body_may_be_discarded(r) &&
-                    !browser_is_disabled(r, conf->keepalive_disable);
+    r->keep_alive =
+        conf->keepalive_timeout_ms && c->requests < conf->keepalive_requests &&
+        clock_now_ms() - c->started_ms < conf->keepalive_time_ms &&
+        !c->listeners->draining && !c->eof && body_may_be_discarded(r) &&
+        !browser_is_disabled(r, conf->keepalive_disable);
 }
 
 /* ---- which server ---- */
@@ -207,8 +206,7 @@ static int prepare(struct request *r)
     if (str_eq(r->head.path, STR("*"))) /* OPTIONS *: RFC 9110 9.3.7 */
         return request_respond(r, 200, STR(""), STR(""));
     struct http_uri uri;
-    if (http_uri_parse(r->head.path, conf->merge_slashes, r->arena, &uri) <
-        0) {
+    if (http_uri_parse(r->head.path, conf->merge_slashes, r->arena, &uri) < 0) {
         log_info(&r->log, "client sent invalid request target");
         return 400;
     }
@@ -296,8 +294,9 @@ int request_named_location(struct request *r, struct str name)
     struct location *l = locations_find_named(r->server->locations, name);
 
     if (r->uri_changes_left-- == 0) {
-        log_err(&r->log, "rewrite or internal redirection cycle while "
-                         "redirect to named location \"%.*s\"",
+        log_err(&r->log,
+                "rewrite or internal redirection cycle while "
+                "redirect to named location \"%.*s\"",
                 STR_ARG(name));
         return 500;
     }

@@ -16,12 +16,12 @@ struct core_conf;
 struct http_reader;
 
 enum client_state {
-    CLIENT_IDLE = 1, /* between requests (or before the first) */
-    CLIENT_HEAD,     /* part of a head is here */
-    CLIENT_REQUEST,  /* one is under way */
-    CLIENT_FLUSHING, /* the last response is leaving, then it closes */
-    CLIENT_LINGERING,/* all is sent; what the peer still sends is dropped */
-    CLIENT_TAKEN,    /* the stream has another owner; the request is alive */
+    CLIENT_IDLE = 1,  /* between requests (or before the first) */
+    CLIENT_HEAD,      /* part of a head is here */
+    CLIENT_REQUEST,   /* one is under way */
+    CLIENT_FLUSHING,  /* the last response is leaving, then it closes */
+    CLIENT_LINGERING, /* all is sent; what the peer still sends is dropped */
+    CLIENT_TAKEN,     /* the stream has another owner; the request is alive */
     CLIENT_DEAD,
 };
 
@@ -37,7 +37,7 @@ struct client {
     struct request *request;
     struct address remote;
     struct address local; /* looked up when first asked for */
-    uint64_t number;         /* for logs */
+    uint64_t number;      /* for logs */
     uint64_t started_ms;
     uint64_t head_started_us;
     uint64_t linger_until_ms;
@@ -45,16 +45,17 @@ struct client {
     struct timer timer;
     struct loop_task grave;
     enum client_state state;
-    enum client_wait {       /* what the timer waits for */
-        WAIT_NOTHING = 0,
-        WAIT_REQUEST, /* the next request on an idle connection */
-        WAIT_HEAD,
-        WAIT_BODY,
-        WAIT_SEND,
-        WAIT_LINGER,
+    enum client_wait { /* what the timer waits for */
+                       WAIT_NOTHING = 0,
+                       WAIT_REQUEST, /* the next request on an idle connection
+                                      */
+                       WAIT_HEAD,
+                       WAIT_BODY,
+                       WAIT_SEND,
+                       WAIT_LINGER,
     } wait;
-    bool eof;      /* the peer will send no more */
-    bool feeding;  /* on_data is on the stack */
+    bool eof;     /* the peer will send no more */
+    bool feeding; /* on_data is on the stack */
 };
 
 /* Called by listeners for each accepted socket. */

@@ -12,17 +12,9 @@
 #include "serve/error_page.h"
 #include "serve/generation.h"
 
-enum on_off_build {
-    TOKENS_OFF = 0,
-    TOKENS_ON = 1,
-    TOKENS_BUILD = 2
-};
+enum on_off_build { TOKENS_OFF = 0, TOKENS_ON = 1, TOKENS_BUILD = 2 };
 
-enum lingering {
-    LINGERING_OFF = 0,
-    LINGERING_ON = 1,
-    LINGERING_ALWAYS = 2
-};
+enum lingering { LINGERING_OFF = 0, LINGERING_ON = 1, LINGERING_ALWAYS = 2 };
 
 enum keepalive_disable {
     KEEPALIVE_DISABLE_NONE = 1,

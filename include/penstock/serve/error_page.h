@@ -9,10 +9,10 @@
 
 /* error_page 404 500 =200 /oops.html; */
 struct error_page {
-    unsigned status;    /* that it is for */
-    int answer;         /* =200; -1: the original, 0: what the page gives */
-    struct value *uri;  /* a path, a URL or @name */
-    struct str args;    /* behind a ? in a constant uri */
+    unsigned status;   /* that it is for */
+    int answer;        /* =200; -1: the original, 0: what the page gives */
+    struct value *uri; /* a path, a URL or @name */
+    struct str args;   /* behind a ? in a constant uri */
 };
 
 /*
@@ -21,6 +21,9 @@ struct error_page {
  * as 400, 499 sends nothing.  Returns a verdict.
  */
 int error_page_answer(struct request *r, unsigned status);
+
+/* Has the location an error_page for it? */
+bool error_page_exists(const struct request *r, unsigned status);
 
 /* The built-in body for the status; type is set to text/html. */
 int error_page_builtin(struct request *r, unsigned status);

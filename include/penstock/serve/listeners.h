@@ -26,12 +26,12 @@ struct listeners {
     struct generation *generation; /* the current one: a reference */
     struct list slots;
     struct list clients;
-    uint64_t connections;     /* now */
-    uint64_t max_connections; /* worker_connections */
-    uint64_t next_number;     /* of the next client */
+    uint64_t connections;                 /* now */
+    uint64_t max_connections;             /* worker_connections */
+    uint64_t next_number;                 /* of the next client */
     uint64_t accepted, handled, requests; /* stub_status's */
-    bool draining;            /* no new requests, idle ones are closed */
-    unsigned worker;          /* 0.. : which of a listen's reuseport sockets */
+    bool draining;   /* no new requests, idle ones are closed */
+    unsigned worker; /* 0.. : which of a listen's reuseport sockets */
 };
 
 void listener_slot_unref(struct listener_slot *slot);

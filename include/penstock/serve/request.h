@@ -68,17 +68,17 @@ struct response {
     struct response_field *fields; /* in order; Date, Server, Connection and
                                       framing are added when it is sent */
     size_t fields_n, fields_capacity;
-    struct str content_type;      /* p NULL: none */
-    int64_t content_length;       /* -1: not known */
-    time_t last_modified;         /* -1: none */
-    struct str etag, location;    /* p NULL: none */
-    struct str server, date;      /* p set: passed from an upstream instead of
-                                     ours */
-    bool header_only;             /* HEAD, 204, 304: no body is framed */
+    struct str content_type;   /* p NULL: none */
+    int64_t content_length;    /* -1: not known */
+    time_t last_modified;      /* -1: none */
+    struct str etag, location; /* p NULL: none */
+    struct str server, date;   /* p set: passed from an upstream instead of
+                                  ours */
+    bool header_only;          /* HEAD, 204, 304: no body is framed */
     bool head_sent;
     bool chunked;
     bool finished;
-    bool passed;                  /* an upstream's: leave its fields alone */
+    bool passed; /* an upstream's: leave its fields alone */
 };
 
 struct request {
@@ -89,14 +89,14 @@ struct request {
     struct evaluation eval; /* slots, captures */
 
     struct http_head head;
-    struct str raw;         /* the request line as sent, for $request */
-    struct str uri;         /* decoded, normalised path; may be rewritten */
-    struct str args;        /* after the ?, without it; p NULL: none */
-    struct str host;        /* lower-case, no port, no trailing dot; or "" */
-    bool uri_is_as_sent;    /* target may be passed upstream unchanged */
-    bool internal;          /* by an internal redirect: `internal` allows */
+    struct str raw;      /* the request line as sent, for $request */
+    struct str uri;      /* decoded, normalised path; may be rewritten */
+    struct str args;     /* after the ?, without it; p NULL: none */
+    struct str host;     /* lower-case, no port, no trailing dot; or "" */
+    bool uri_is_as_sent; /* target may be passed upstream unchanged */
+    bool internal;       /* by an internal redirect: `internal` allows */
 
-    struct listen *listen;  /* it came through, in its generation */
+    struct listen *listen; /* it came through, in its generation */
     struct server *server;
     struct location *location;
     const struct handler *handler; /* that was started */
@@ -106,24 +106,25 @@ struct request {
     struct response response;
     const struct wire *wire; /* how this version frames a response */
     struct file_send *file;  /* what request_send_file() has still to send */
-    uint64_t started_us;      /* monotonic, first byte of the request */
-    uint64_t request_length;  /* bytes: line, fields and body */
+    uint64_t started_us;     /* monotonic, first byte of the request */
+    uint64_t request_length; /* bytes: line, fields and body */
     uint64_t body_received;
-    uint64_t bytes_sent;      /* to the client, head and body */
+    uint64_t bytes_sent; /* to the client, head and body */
     uint64_t body_sent;
-    bool body_complete;       /* no more of the request body will come */
-    bool body_ended;          /* and the reader has said so */
+    bool body_complete; /* no more of the request body will come */
+    bool body_ended;    /* and the reader has said so */
     bool body_paused;
-    bool body_discarded;      /* nobody wants it: read and drop */
+    bool body_discarded; /* nobody wants it: read and drop */
     bool keep_alive;
     bool continue_sent;
-    bool error_page_used;     /* an error page is being made */
-    bool uri_changed;         /* by a rewrite: choose a location again */
-    bool truncated;           /* the response could not be completed */
-    unsigned error_status;    /* what an error page is sent with; 0: its own */
-    bool finishing;           /* the verdict is DONE; output may be leaving */
-    bool blocked;             /* request_send_body() said full */
-    bool taken;               /* the stream has another owner */
+    bool error_page_used;  /* an error page is being made */
+    bool uri_changed;      /* by a rewrite: choose a location again */
+    bool truncated;        /* the response could not be completed */
+    unsigned error_status; /* what an error page is sent with; 0: its own */
+    bool finishing;        /* the verdict is DONE; output may be leaving */
+    bool blocked;          /* request_send_body() said full */
+    size_t output_max;     /* queued bytes above which it does */
+    bool taken;            /* the stream has another owner */
     bool aborted, done;
 
     /* Filled by who proxies, for $upstream_* and log lines. */
@@ -159,8 +160,9 @@ void request_send_head(struct request *r);
 
 /* Send body bytes (the head first, in the same call, when it was not sent; at
  * most 16 pieces).  last ends the response: the handler then returns
- * VERDICT_DONE, or calls request_finish(r, VERDICT_DONE) when it was pending.  Returns false when the client's queue is full: wait
- * for on_drain before sending more (what was given is kept either way). */
+ * VERDICT_DONE, or calls request_finish(r, VERDICT_DONE) when it was pending.
+ * Returns false when the client's queue is full: wait for on_drain before
+ * sending more (what was given is kept either way). */
 bool request_send_body(struct request *r, const struct iovec *iov, int n,
                        bool last);
 

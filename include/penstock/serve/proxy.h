@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * serve/proxy.h - proxy_pass: requests that an HTTP server answers.
+ *
+ * Both bodies are streamed: who cannot write pauses the other side, so a
+ * request holds at most proxy_buffers of response and client_body_buffer_size
+ * of request.  Split by direction: proxy_request.c speaks to the peer,
+ * proxy_response.c listens to it, proxy.c chooses and retries.
+ */
+#ifndef PENSTOCK_SERVE_PROXY_H
+#define PENSTOCK_SERVE_PROXY_H
+
+#include "serve/request.h"
+#include "serve/upstream.h"
+
+enum next_upstream {
+    NEXT_ERROR = 1 << 0,
+    NEXT_TIMEOUT = 1 << 1,
+    NEXT_INVALID_HEADER = 1 << 2,
+    NEXT_500 = 1 << 3,
+    NEXT_502 = 1 << 4,
+    NEXT_503 = 1 << 5,
+    NEXT_504 = 1 << 6,
+    NEXT_403 = 1 << 7,
+    NEXT_404 = 1 << 8,
+    NEXT_429 = 1 << 9,
+    NEXT_NON_IDEMPOTENT = 1 << 10,
+    NEXT_OFF = 1 << 11,
+};
+
+/* proxy_set_header NAME VALUE; */
+struct proxy_field {
+    struct str name;
+    struct value *value;
+};
+
+struct proxy_conf {
+    const struct conf_scope *owner; /* proxy_pass is not inherited */
+    struct value *url; /* with variables; NULL: the rest is fixed */
+    struct upstream *upstream;
+    struct str uri;      /* URI part of proxy_pass; p NULL: none */
+    struct str host;     /* $proxy_host */
+    uint16_t port;       /* $proxy_port */
+    struct str url_text; /* as written, for logs */
+
+    struct conf_list set_fields; /* struct proxy_field, as written */
+    struct proxy_field *fields;  /* those and nginx's defaults */
+    size_t fields_n;
+    struct conf_list hide, pass; /* struct str */
+    unsigned http_version;       /* 10 or 11 */
+    bool pass_request_headers;
+    bool pass_request_body;
+    struct value *method, *set_body; /* NULL: the client's */
+    bool redirect_off;
+    struct conf_list redirects; /* struct proxy_redirect */
+    uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
+    bool buffering, request_buffering;
+    uint64_t buffer_size; /* bytes: the largest response head */
+    uint64_t buffers, buffers_size;
+    struct http_limits limits;
+    uint64_t body_buffer_size; /* client_body_buffer_size */
+    bool ignore_client_abort;
+    bool intercept_errors;
+    unsigned next_upstream; /* enum next_upstream, or'ed */
+    uint64_t next_tries, next_timeout_ms;
+    bool socket_keepalive;
+    bool websocket;   /* proxy_websocket on */
+    unsigned upgrade; /* 0: websocket only, 1: any */
+};
+
+struct proxy_redirect {
+    struct value *from, *to;
+    struct regex *regex; /* instead of from */
+};
+
+extern struct conf_module proxy_module;
+extern const struct handler proxy_handler;
+
+/* $proxy_host, $proxy_port, $proxy_add_x_forwarded_for is not among them,
+ * $upstream_*; ends with name NULL. */
+extern const struct variable proxy_variables[];
+
+enum proxy_state {
+    PROXY_NEW = 1, /* nothing is under way */
+    PROXY_CONNECTING,
+    PROXY_SENDING,   /* the request is going out; no response head yet */
+    PROXY_RECEIVING, /* the response head was taken */
+    PROXY_TUNNEL,    /* 101: bytes both ways */
+    PROXY_OVER,
+};
+
+/* What was tried, for $upstream_addr and its like. */
+struct upstream_try {
+    struct str address;
+    unsigned status;                                      /* 0: none came */
+    uint64_t started_us, connected_us, head_us, ended_us; /* 0: never */
+    uint64_t received, sent;                              /* bytes */
+};
+
+enum { UPSTREAM_TRIES_MAX = 16 };
+
+struct upstream_trace {
+    struct upstream_try tries[UPSTREAM_TRIES_MAX];
+    size_t n;
+    struct http_head head; /* of the last response */
+    struct str host;       /* $proxy_host */
+    uint16_t port;
+};
+
+/* One request's dealings with its upstream; lives in the request's arena. */
+struct proxy {
+    struct request *request;
+    const struct proxy_conf *conf;
+    struct upstream *upstream;
+    struct upstream_conn *conn;
+    enum proxy_state state;
+    bool *tried; /* a flag a peer */
+    unsigned tries_left;
+    uint64_t started_ms;
+    struct upstream_trace trace;
+
+    struct str head;    /* the request head that goes out */
+    struct buf body;    /* request body that may have to be sent again */
+    bool body_chunked;  /* how the request body is framed */
+    bool body_lost;     /* more than the buffer was sent: no retry */
+    bool body_ended;    /* the client's body is complete */
+    bool upgrade_asked; /* Upgrade went out */
+    bool request_sent;  /* something left for the peer */
+    bool response_ended;
+    unsigned interims; /* 1xx responses so far */
+    bool keep;         /* the connection may be kept */
+    struct http_head response;
+    struct stream *client_stream; /* in a tunnel */
+    uint64_t tunnel_sent;
+};
+
+/* proxy_request.c */
+int proxy_make_head(struct proxy *p, struct str uri);
+void proxy_send_request(struct proxy *p);
+void proxy_send_body(struct proxy *p, const uint8_t *data, size_t n, bool last);
+
+/* proxy_response.c: the peer's bytes. */
+void proxy_on_data(void *owner, struct span *in);
+void proxy_on_end(void *owner, enum stream_end end, int error);
+
+/* proxy.c: this try failed; another, or the status for the client. */
+void proxy_try_failed(struct proxy *p, unsigned why, unsigned status);
+void proxy_finish(struct proxy *p, int verdict);
+void proxy_arm(struct proxy *p, uint64_t ms);
+/* Give back what is kept for reuse, at the process's end. */
+void proxy_fini(void);
+
+/* tunnel.c: a 101 came; both streams are one from here. */
+void tunnel_start(struct proxy *p, struct span *rest);
+void tunnel_close(struct proxy *p);
+
+#endif

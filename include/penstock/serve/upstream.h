@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * serve/upstream.h - groups of HTTP servers, and connections to them.
+ *
+ * An upstream is an upstream{} block, or the one server that a proxy_pass
+ * names.  Its peers' counters and its idle connections are this worker's own
+ * and die with the generation.
+ */
+#ifndef PENSTOCK_SERVE_UPSTREAM_H
+#define PENSTOCK_SERVE_UPSTREAM_H
+
+#include "http/reader.h"
+#include "io/stream.h"
+#include "io/timer.h"
+#include "serve/generation.h"
+#include "upstream/balance.h"
+
+struct proxy;
+
+struct upstream {
+    struct str name;        /* "backend", or "127.0.0.1:8080" */
+    struct balance balance; /* peers' objects are struct address */
+    bool is_block;          /* upstream{} */
+    uint64_t keepalive;     /* idle connections to keep; 0: none */
+    uint64_t keepalive_requests;
+    uint64_t keepalive_time_ms;
+    uint64_t keepalive_timeout_ms;
+    struct list idle; /* struct upstream_conn, last used first */
+    size_t idle_n;
+};
+
+/* One connection; it has a request, or it is idle. */
+struct upstream_conn {
+    struct list link;
+    struct upstream *upstream;
+    struct peer *peer;
+    struct loop *loop;
+    struct stream *stream;
+    struct http_reader *reader;
+    struct proxy *proxy; /* NULL: idle */
+    struct timer timer;  /* of the request's phase, or of idleness */
+    uint64_t started_ms;
+    uint64_t requests;
+    bool reused; /* it has served a request before */
+    struct loop_task grave;
+};
+
+extern struct conf_module upstream_module;
+
+/* What the connection's request hears (proxy.c). */
+extern const struct stream_events proxy_upstream_events;
+void proxy_upstream_timeout(struct upstream_conn *c);
+
+/* The upstream{} of that name, or NULL. */
+struct upstream *upstream_find(const struct generation *g, struct str name);
+
+/* An upstream of the one server "host:port", "unix:/path"; made once per
+ * name.  NULL with conf's error when the name does not resolve. */
+struct upstream *upstream_of_host(struct conf *conf, struct str host,
+                                  uint16_t default_port);
+
+/* An idle connection to one of the upstream's peers, or NULL. */
+struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p);
+
+/* Dial the peer.  NULL with errno. */
+struct upstream_conn *upstream_dial(struct loop *loop, struct upstream *u,
+                                    struct peer *p,
+                                    const struct http_limits *limits,
+                                    bool *pending);
+
+/* The request is done with it: keep it, or close it. */
+void upstream_give_back(struct upstream_conn *c);
+void upstream_conn_close(struct upstream_conn *c);
+
+#endif

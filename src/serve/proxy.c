@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "serve/proxy.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "http/uri.h"
+#include "proxy_parts.h"
+
+/* ---- which upstream, and what is asked of it ---- */
+
+/* proxy_pass with variables: the text is known only now. */
+static int evaluate_url(struct proxy *p, struct str *uri)
+{
+    struct request *r = p->request;
+    struct str text = value_eval(p->conf->url, &r->eval);
+    struct proxy_url url;
+
+    if (!proxy_url_read(text, &url)) {
+        log_err(&r->log, "invalid URL prefix in \"%.*s\"", STR_ARG(text));
+        return 500;
+    }
+    p->trace.host = url.host;
+    p->trace.port = url.port;
+    p->upstream = upstream_find(r->generation, url.host);
+    if (!p->upstream) {
+        /* A name that no upstream{} has would have to be looked up while
+         * the request waits. */
+        p->upstream = upstream_of_address(r->arena, url.host, url.port);
+        if (!p->upstream) {
+            log_err(&r->log, "no resolver defined to resolve %.*s",
+                    STR_ARG(url.host));
+            return 502;
+        }
+    }
+    *uri = url.uri.n ? url.uri : proxy_own_uri(r);
+    return VERDICT_DECLINED;
+}
+
+/* RFC 3986: what takes the location's place in the path that goes out. */
+static struct str replaced_uri(struct request *r, struct str replacement)
+{
+    struct str rest = str_slice(
+        r->uri, r->location->text.n < r->uri.n ? r->location->text.n : r->uri.n,
+        r->uri.n);
+    struct str path = http_uri_escape_in(r->arena, rest, ESCAPE_PATH);
+
+    return arena_printf(r->arena, "%.*s%.*s%s%.*s", STR_ARG(replacement),
+                        STR_ARG(path), r->args.p ? "?" : "", STR_ARG(r->args));
+}
+
+struct str proxy_own_uri(struct request *r)
+{
+    if (r->uri_is_as_sent)
+        return r->head.path;
+    struct str path = http_uri_escape_in(r->arena, r->uri, ESCAPE_PATH);
+    return arena_printf(r->arena, "%.*s%s%.*s", STR_ARG(path),
+                        r->args.p ? "?" : "", STR_ARG(r->args));
+}
+
+static int choose_upstream(struct proxy *p, struct str *uri)
+{
+    struct request *r = p->request;
+    const struct proxy_conf *c = p->conf;
+
+    if (c->url)
+        return evaluate_url(p, uri);
+    p->upstream = c->upstream;
+    p->trace.host = c->host;
+    p->trace.port = c->port;
+    bool replaces = c->uri.p && r->location->kind != LOCATION_NAMED;
+    *uri = replaces ? replaced_uri(r, c->uri) : proxy_own_uri(r);
+    return VERDICT_DECLINED;
+}
+
+/* ---- tries ---- */
+
+static struct upstream_try *this_try(struct proxy *p)
+{
+    return &p->trace.tries[p->trace.n - 1];
+}
+
+static void begin_try(struct proxy *p, struct peer *peer)
+{
+    if (p->trace.n == UPSTREAM_TRIES_MAX)
+        p->trace.n--; /* the last place is overwritten */
+    p->trace.tries[p->trace.n++] = (struct upstream_try){
+        .address = peer->name, .started_us = clock_now_us()};
+}
+
+static void end_try(struct proxy *p)
+{
+    struct upstream_try *t = this_try(p);
+    if (!t->ended_us)
+        t->ended_us = clock_now_us();
+}
+
+/* The connection is given up, or given back. */
+static void let_go(struct proxy *p, bool keep)
+{
+    struct upstream_conn *c = p->conn;
+
+    if (!c)
+        return;
+    p->conn = NULL;
+    end_try(p);
+    balance_release(c->peer);
+    if (keep) {
+        upstream_give_back(c);
+    } else {
+        c->proxy = NULL;
+        upstream_conn_close(c);
+    }
+}
+
+void proxy_arm(struct proxy *p, uint64_t ms)
+{
+    timer_set(p->conn->loop, &p->conn->timer, ms);
+}
+
+static void connected(struct proxy *p)
+{
+    struct upstream_conn *c = p->conn;
+
+    this_try(p)->connected_us = clock_now_us();
+    if (p->conf->socket_keepalive)
+        setsockopt(c->stream->fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1},
+                   sizeof(int));
+    p->state = PROXY_SENDING;
+    request_doing(p->request, "sending request to upstream");
+    proxy_send_request(p);
+}
+
+static void on_connect(void *owner)
+{
+    connected(((struct upstream_conn *)owner)->proxy);
+}
+
+static void on_written(void *owner, size_t queued)
+{
+    struct proxy *p = ((struct upstream_conn *)owner)->proxy;
+    if (p->state == PROXY_TUNNEL) {
+        tunnel_upstream_written(p, queued);
+        return;
+    }
+    if (p->state == PROXY_SENDING && queued)
+        proxy_arm(p, p->conf->send_timeout_ms);
+    if (!queued && p->request->body_paused)
+        request_resume_body(p->request);
+}
+
+const struct stream_events proxy_upstream_events = {
+    .on_data = proxy_on_data,
+    .on_end = proxy_on_end,
+    .on_written = on_written,
+    .on_connect = on_connect,
+};
+
+/* Use the connection for this request. */
+static void adopt(struct proxy *p, struct upstream_conn *c)
+{
+    p->conn = c;
+    c->proxy = p;
+    c->requests++;
+    http_reader_reset(c->reader, &p->conf->limits);
+    if (p->request->head.method == METHOD_HEAD)
+        http_reader_expect_no_body(c->reader);
+}
+
+/*
+ * Ask one more peer.  VERDICT_PENDING when something is under way, else the
+ * status.  A peer that cannot even be dialled counts as a failed try.
+ */
+static int try_peer(struct proxy *p)
+{
+    struct request *r = p->request;
+
+    for (;;) {
+        uint64_t now_ms = clock_now_ms();
+        struct peer *peer =
+            balance_pick(&p->upstream->balance, p->tried, now_ms);
+        if (!peer) {
+            if (!p->trace.n)
+                log_err(&r->log, "no live upstreams");
+            return 502;
+        }
+        if (p->tries_left)
+            p->tries_left--;
+        begin_try(p, peer);
+        r->upstream_url =
+            arena_printf(r->arena, "http://%.*s", STR_ARG(peer->name));
+        request_doing(r, "connecting to upstream");
+
+        struct upstream_conn *c = upstream_take_idle(p->upstream, peer);
+        if (c) {
+            stream_hand_over(c->stream, &proxy_upstream_events, c);
+            adopt(p, c);
+            connected(p);
+            return VERDICT_PENDING;
+        }
+        bool pending;
+        c = upstream_dial(request_loop(r), p->upstream, peer, &p->conf->limits,
+                          &pending);
+        if (c) {
+            adopt(p, c);
+            p->state = PROXY_CONNECTING;
+            proxy_arm(p, p->conf->connect_timeout_ms);
+            if (!pending)
+                connected(p);
+            return VERDICT_PENDING;
+        }
+        log_errno(&r->log, LEVEL_ERROR, errno, "connect() to %.*s failed",
+                  STR_ARG(peer->name));
+        balance_release(peer);
+        balance_failed(peer, now_ms);
+        end_try(p);
+        if (!proxy_may_retry(p, NEXT_ERROR))
+            return 502;
+    }
+}
+
+bool proxy_may_retry(const struct proxy *p, unsigned why)
+{
+    const struct proxy_conf *c = p->conf;
+    const struct request *r = p->request;
+    bool safe = http_method_is_idempotent(r->head.method) ||
+                c->next_upstream & NEXT_NON_IDEMPOTENT || !p->request_sent;
+
+    if (!(c->next_upstream & why) || c->next_upstream & NEXT_OFF || !safe ||
+        p->body_lost || r->response.head_sent)
+        return false;
+    if (c->next_tries && !p->tries_left)
+        return false;
+    return !c->next_timeout_ms ||
+           clock_now_ms() - p->started_ms < c->next_timeout_ms;
+}
+
+/* A pooled connection that died under the request says nothing about its
+ * peer: ask the same one again, on a fresh connection. */
+static bool forgive_stale_connection(struct proxy *p, unsigned why)
+{
+    struct upstream_conn *c = p->conn;
+    if (!c || !c->reused || why != NEXT_ERROR)
+        return false;
+    for (size_t i = 0; i < p->upstream->balance.peers_n; i++)
+        if (&p->upstream->balance.peers[i] == c->peer)
+            p->tried[i] = false;
+    if (p->conf->next_tries)
+        p->tries_left++;
+    return true;
+}
+
+void proxy_try_failed(struct proxy *p, unsigned why, unsigned status)
+{
+    uint64_t now_ms = clock_now_ms();
+
+    if (p->state == PROXY_OVER)
+        return;
+    if (!forgive_stale_connection(p, why) && p->conn &&
+        balance_failed(p->conn->peer, now_ms))
+        log_warn(&p->request->log, "upstream server temporarily disabled");
+    let_go(p, false);
+    int verdict = (int)status;
+    if (proxy_may_retry(p, why)) {
+        p->state = PROXY_NEW;
+        verdict = try_peer(p);
+    }
+    if (verdict != VERDICT_PENDING)
+        proxy_finish(p, verdict);
+}
+
+void proxy_upstream_timeout(struct upstream_conn *c)
+{
+    struct proxy *p = c->proxy;
+
+    if (p->state == PROXY_TUNNEL) {
+        tunnel_close(p);
+        return;
+    }
+    if (c->stream->paused) {
+        /* It is the client that is slow, and its own timeout is running. */
+        proxy_arm(p, p->conf->read_timeout_ms);
+        return;
+    }
+    log_errno(&p->request->log, LEVEL_ERROR, ETIMEDOUT, "upstream timed out");
+    if (p->request->response.head_sent)
+        proxy_finish(p, 504);
+    else
+        proxy_try_failed(p, NEXT_TIMEOUT, 504);
+}
+
+/* ---- the end ---- */
+
+void proxy_finish(struct proxy *p, int verdict)
+{
+    if (p->state == PROXY_OVER)
+        return;
+    bool keep = verdict == VERDICT_DONE && p->response_ended && p->keep &&
+                p->body_ended;
+    p->state = PROXY_OVER;
+    if (p->conn && verdict == VERDICT_DONE)
+        balance_succeeded(p->conn->peer, clock_now_ms());
+    let_go(p, keep);
+    request_finish(p->request, verdict);
+}
+
+/* ---- the handler ---- */
+
+static int proxy_start(struct request *r)
+{
+    const struct proxy_conf *conf = request_conf(r, &proxy_module);
+    struct proxy *p = arena_calloc(r->arena, sizeof *p);
+    struct str uri;
+
+    p->request = r;
+    p->conf = conf;
+    p->state = PROXY_NEW;
+    p->started_ms = clock_now_ms();
+    p->tries_left = (unsigned)conf->next_tries;
+    p->body_ended = r->body_complete;
+    buf_init(&p->body, (size_t)conf->body_buffer_size);
+    r->handler_state = p;
+    r->upstream = &p->trace;
+    r->output_max = conf->buffering
+                        ? (size_t)(conf->buffers * conf->buffers_size)
+                        : (size_t)conf->buffer_size;
+
+    int verdict = choose_upstream(p, &uri);
+    if (verdict == VERDICT_DECLINED)
+        verdict = proxy_make_head(p, uri);
+    if (verdict != VERDICT_DECLINED)
+        return verdict;
+    p->tried = arena_calloc(r->arena, p->upstream->balance.peers_n);
+    if (!p->body_ended)
+        request_send_continue(r);
+    return try_peer(p);
+}
+
+static void proxy_on_body(struct request *r, const uint8_t *data, size_t n,
+                          bool last)
+{
+    proxy_send_body(r->handler_state, data, n, last);
+}
+
+static void proxy_on_drain(struct request *r)
+{
+    struct proxy *p = r->handler_state;
+    if (p->conn && p->state == PROXY_RECEIVING) {
+        proxy_arm(p, p->conf->read_timeout_ms);
+        stream_resume(p->conn->stream);
+    }
+}
+
+static void proxy_on_eof(struct request *r)
+{
+    struct proxy *p = r->handler_state;
+    if (p->conf->ignore_client_abort || p->state == PROXY_OVER)
+        return;
+    log_info(&r->log, "client prematurely closed connection, so upstream "
+                      "connection is closed too");
+    proxy_finish(p, 499);
+}
+
+static void proxy_on_done(struct request *r)
+{
+    struct proxy *p = r->handler_state;
+    if (!p)
+        return;
+    p->state = PROXY_OVER;
+    let_go(p, false);
+    buf_fini(&p->body);
+}
+
+const struct handler proxy_handler = {
+    .name = "proxy",
+    .start = proxy_start,
+    .on_body = proxy_on_body,
+    .on_drain = proxy_on_drain,
+    .on_eof = proxy_on_eof,
+    .on_abort = proxy_on_done,
+    .on_done = proxy_on_done,
+};

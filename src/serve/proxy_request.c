@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/check.h"
+#include "http/writer.h"
+#include "proxy_parts.h"
+
+enum {
+    UPSTREAM_QUEUE_MAX = 64 * 1024, /* bytes of a request body that wait for
+                                       the peer; then the client waits */
+};
+
+/* One request head is built at a time; the memory is kept. */
+static struct buf head_buf;
+
+void proxy_fini(void)
+{
+    buf_fini(&head_buf);
+}
+
+/* ---- the head ---- */
+
+/* Is the field's value, as set by proxy_set_header, an upgrade that we pass?
+ * Other protocols than WebSocket could carry requests past the access rules
+ * of this configuration, so they need proxy_upgrade any. */
+static bool upgrade_is_wanted(const struct proxy *p)
+{
+    const struct request *r = p->request;
+    struct str protocol = http_head_find(&r->head, STR("Upgrade"));
+
+    if (!r->head.upgrade || !r->body_complete || r->head.version != 11)
+        return false;
+    return p->conf->upgrade || str_eq_nocase(protocol, STR("websocket"));
+}
+
+static void put_set_fields(struct proxy *p, bool upgrade)
+{
+    const struct proxy_conf *c = p->conf;
+
+    for (size_t i = 0; i < c->fields_n; i++) {
+        const struct proxy_field *f = &c->fields[i];
+        struct str value = value_eval(f->value, &p->request->eval);
+        if (!value.n)
+            continue; /* an empty value: the field is not sent */
+        bool is_upgrade = str_eq_nocase(f->name, STR("Upgrade"));
+        if (is_upgrade && !upgrade)
+            continue;
+        if (str_eq_nocase(f->name, STR("Connection")) && !upgrade &&
+            str_list_has(value, STR("upgrade")))
+            continue;
+        if (is_upgrade)
+            p->upgrade_asked = true;
+        http_put_field(&head_buf, f->name, value);
+    }
+}
+
+static bool is_set_by_us(const struct proxy_conf *c, struct str name)
+{
+    for (size_t i = 0; i < c->fields_n; i++)
+        if (str_eq_nocase(c->fields[i].name, name))
+            return true;
+    return str_eq_nocase(name, STR("Content-Length")) ||
+           str_eq_nocase(name, STR("Transfer-Encoding"));
+}
+
+/* The client's fields, but those that are between it and us (RFC 9110
+ * 7.6.1) and those that we set: naming a field in Connection removes the
+ * client's, never ours. */
+static void put_client_fields(struct proxy *p)
+{
+    const struct http_head *h = &p->request->head;
+    struct str connection = http_head_find(h, STR("Connection"));
+    bool names_fields = connection.n &&
+                        !str_eq_nocase(connection, STR("keep-alive")) &&
+                        !str_eq_nocase(connection, STR("close"));
+
+    for (size_t i = 0; i < h->fields_n; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (is_set_by_us(p->conf, f->name) || http_field_is_hop_by_hop(f->name))
+            continue;
+        if (names_fields && str_list_has(connection, f->name))
+            continue;
+        http_put_field(&head_buf, f->name, f->value);
+    }
+}
+
+static void put_framing(struct proxy *p, struct str set_body)
+{
+    const struct request *r = p->request;
+
+    if (p->conf->set_body) {
+        http_put_field_u64(&head_buf, STR("Content-Length"), set_body.n);
+        return;
+    }
+    if (!p->conf->pass_request_body)
+        return;
+    if (r->head.body == BODY_LENGTH) {
+        http_put_field_u64(&head_buf, STR("Content-Length"),
+                           r->head.content_length);
+    } else if (r->head.body == BODY_CHUNKED) {
+        p->body_chunked = true;
+        http_put_field(&head_buf, STR("Transfer-Encoding"), STR("chunked"));
+    }
+}
+
+int proxy_make_head(struct proxy *p, struct str uri)
+{
+    const struct proxy_conf *c = p->conf;
+    struct request *r = p->request;
+    struct str method =
+        c->method ? value_eval(c->method, &r->eval) : r->head.method_text;
+    struct str set_body = {NULL, 0};
+    bool upgrade = upgrade_is_wanted(p);
+
+    if (c->http_version == 10 && r->head.body == BODY_CHUNKED &&
+        c->pass_request_body && !c->set_body)
+        return 411; /* HTTP/1.0 has no way to say where it ends */
+    if (!uri.n || uri.p[0] != '/')
+        uri = arena_printf(r->arena, "/%.*s", STR_ARG(uri));
+    buf_clear(&head_buf);
+    http_put_request_line(&head_buf, method, uri, c->http_version);
+    put_set_fields(p, upgrade);
+    if (c->websocket && upgrade && !p->upgrade_asked) {
+        p->upgrade_asked = true;
+        http_put_field(&head_buf, STR("Upgrade"), STR("websocket"));
+        http_put_field(&head_buf, STR("Connection"), STR("upgrade"));
+    }
+    if (c->set_body)
+        set_body = value_eval(c->set_body, &r->eval);
+    put_framing(p, set_body);
+    if (c->pass_request_headers)
+        put_client_fields(p);
+    http_put_head_end(&head_buf);
+    buf_put_str(&head_buf, set_body);
+    if (c->set_body || !c->pass_request_body) {
+        p->body_ended = true;
+        r->body_discarded = true;
+    }
+    p->head = arena_str(r->arena, buf_str(&head_buf));
+    return VERDICT_DECLINED;
+}
+
+/* ---- sending ---- */
+
+/* Give one piece of body to the peer, framed. */
+static void send_piece(struct proxy *p, const uint8_t *data, size_t n,
+                       bool last)
+{
+    struct stream *s = p->conn->stream;
+    char chunk[HTTP_CHUNK_HEAD_MAX];
+    struct iovec iov[4];
+    int k = 0;
+
+    if (n && p->body_chunked)
+        iov[k++] = (struct iovec){chunk, http_chunk_head(chunk, n)};
+    if (n)
+        iov[k++] = (struct iovec){(void *)(uintptr_t)data, n};
+    if (n && p->body_chunked)
+        iov[k++] = (struct iovec){(void *)(uintptr_t) "\r\n", 2};
+    if (last && p->body_chunked)
+        iov[k++] = (struct iovec){(void *)(uintptr_t) "0\r\n\r\n", 5};
+    if (k)
+        stream_send(s, iov, k);
+    if (stream_queued(s) > UPSTREAM_QUEUE_MAX)
+        request_pause_body(p->request);
+}
+
+static void wait_for_response(struct proxy *p)
+{
+    bool all_sent = p->body_ended && !stream_queued(p->conn->stream);
+    if (p->state == PROXY_SENDING && all_sent)
+        request_doing(p->request, "reading response header from upstream");
+    proxy_arm(p, p->body_ended ? p->conf->read_timeout_ms
+                               : p->conf->send_timeout_ms);
+}
+
+void proxy_send_request(struct proxy *p)
+{
+    struct stream *s = p->conn->stream;
+    struct iovec iov[2] = {
+        {(void *)(uintptr_t)p->head.p, p->head.n},
+        {p->body.p, p->body.n},
+    };
+
+    p->request_sent = true;
+    if (p->body.n && p->body_chunked) {
+        stream_send(s, iov, 1);
+        send_piece(p, p->body.p, p->body.n, p->body_ended);
+    } else {
+        stream_send(s, iov, p->body.n ? 2 : 1);
+        if (p->body_chunked && p->body_ended)
+            send_piece(p, NULL, 0, true);
+    }
+    wait_for_response(p);
+    if (p->request->body_paused && !stream_queued(s))
+        request_resume_body(p->request);
+}
+
+/* Keep what may have to be sent again; what does not fit is sent once and
+ * ends the chance of another try. */
+static void remember(struct proxy *p, const uint8_t *data, size_t n)
+{
+    if (p->body_lost || buf_put(&p->body, data, n))
+        return;
+    p->body_lost = true;
+    buf_fini(&p->body);
+}
+
+void proxy_send_body(struct proxy *p, const uint8_t *data, size_t n, bool last)
+{
+    if (p->state == PROXY_OVER || p->body_ended)
+        return;
+    p->body_ended = last;
+    bool sending = p->conn && p->state != PROXY_CONNECTING;
+    if (sending) {
+        remember(p, data, n);
+        send_piece(p, data, n, last);
+        if (p->state == PROXY_SENDING)
+            wait_for_response(p);
+        return;
+    }
+    /* Not connected yet: what was read is kept, and no more is read. */
+    if (p->body.n + n > p->body.max)
+        p->body.max = p->body.n + n;
+    buf_put(&p->body, data, n);
+    if (p->body.n >= p->conf->body_buffer_size)
+        request_pause_body(p->request);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "proxy_parts.h"
+#include "serve/error_page.h"
+
+enum {
+    PIECES_MAX = 16,  /* body pieces gathered from one read */
+    INTERIM_MAX = 16, /* 1xx responses before the one */
+};
+
+/* ---- the head ---- */
+
+static bool list_has(const struct conf_list *list, struct str name)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (str_eq_nocase(*(struct str *)list->items[i], name))
+            return true;
+    return false;
+}
+
+/* What nginx does not pass unless proxy_pass_header says so. */
+static bool is_hidden(const struct proxy_conf *c, struct str name)
+{
+    static const struct str hidden[] = {
+        STR_INIT("Date"),
+        STR_INIT("Server"),
+        STR_INIT("X-Pad"),
+        STR_INIT("X-Accel-Expires"),
+        STR_INIT("X-Accel-Redirect"),
+        STR_INIT("X-Accel-Limit-Rate"),
+        STR_INIT("X-Accel-Buffering"),
+        STR_INIT("X-Accel-Charset"),
+    };
+    if (c->hide.n && list_has(&c->hide, name))
+        return true;
+    for (size_t i = 0; i < COUNT(hidden); i++)
+        if (str_eq_nocase(hidden[i], name))
+            return !list_has(&c->pass, name);
+    return false;
+}
+
+/* The Location or Refresh of the peer, as the client must ask for it. */
+static struct str redirected(struct proxy *p, struct str location)
+{
+    const struct conf_list *rules = &p->conf->redirects;
+    struct request *r = p->request;
+
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct proxy_redirect *rule = rules->items[i];
+        if (rule->regex) {
+            if (!regex_match(rule->regex, location, &r->eval.captures))
+                continue;
+            return value_eval(rule->to, &r->eval);
+        }
+        struct str from = value_eval(rule->from, &r->eval);
+        if (!str_starts(location, from))
+            continue;
+        return arena_printf(r->arena, "%.*s%.*s",
+                            STR_ARG(value_eval(rule->to, &r->eval)),
+                            STR_ARG(str_slice(location, from.n, location.n)));
+    }
+    return location;
+}
+
+static bool is_named_by(struct str connection, struct str name)
+{
+    return connection.n && str_list_has(connection, name);
+}
+
+/* One field: to its own place in the response, or to the list. */
+static void copy_field(struct proxy *p, const struct http_field *f)
+{
+    struct response *out = &p->request->response;
+
+    if (str_eq_nocase(f->name, STR("Content-Length")))
+        return; /* framing is ours */
+    if (is_hidden(p->conf, f->name))
+        return;
+    if (str_eq_nocase(f->name, STR("Server"))) {
+        out->server = f->value;
+    } else if (str_eq_nocase(f->name, STR("Date"))) {
+        out->date = f->value;
+    } else if (str_eq_nocase(f->name, STR("Content-Type"))) {
+        out->content_type = f->value;
+    } else if (str_eq_nocase(f->name, STR("Location"))) {
+        out->location = redirected(p, f->value);
+    } else {
+        response_add(p->request, f->name, f->value);
+    }
+}
+
+void proxy_copy_fields(struct proxy *p)
+{
+    const struct http_head *h = &p->response;
+    struct str connection = http_head_find(h, STR("Connection"));
+
+    for (size_t i = 0; i < h->fields_n; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (http_field_is_hop_by_hop(f->name) ||
+            is_named_by(connection, f->name))
+            continue;
+        copy_field(p, f);
+    }
+}
+
+/* A response that asks for another peer (proxy_next_upstream http_...). */
+static unsigned next_reason(unsigned status)
+{
+    switch (status) {
+    case 403:
+        return NEXT_403;
+    case 404:
+        return NEXT_404;
+    case 429:
+        return NEXT_429;
+    case 500:
+        return NEXT_500;
+    case 502:
+        return NEXT_502;
+    case 503:
+        return NEXT_503;
+    case 504:
+        return NEXT_504;
+    default:
+        return 0;
+    }
+}
+
+static bool has_usable_peer(const struct proxy *p)
+{
+    const struct balance *b = &p->upstream->balance;
+    for (size_t i = 0; i < b->peers_n; i++)
+        if (!p->tried[i] && peer_is_usable(&b->peers[i], clock_now_ms()))
+            return true;
+    return false;
+}
+
+/* Returns false when the head ended this try or the request. */
+static bool take_head(struct proxy *p, const struct http_head *head)
+{
+    struct request *r = p->request;
+    struct upstream_try *t = &p->trace.tries[p->trace.n - 1];
+    unsigned why = next_reason(head->status);
+
+    t->status = head->status;
+    t->head_us = clock_now_us();
+    if (why && has_usable_peer(p) && proxy_may_retry(p, why)) {
+        proxy_try_failed(p, why, head->status);
+        return false;
+    }
+    http_head_copy(&p->response, head, r->arena);
+    p->trace.head = p->response;
+    p->keep = p->response.keep_alive;
+    p->state = PROXY_RECEIVING;
+    request_doing(r, "reading upstream");
+    if (p->conf->intercept_errors && head->status >= 300 &&
+        error_page_exists(r, head->status)) {
+        p->keep = false;
+        proxy_finish(p, (int)head->status);
+        return false;
+    }
+    r->response.status = p->response.status;
+    proxy_copy_fields(p);
+    bool has_length =
+        p->response.body == BODY_LENGTH ||
+        (r->head.method == METHOD_HEAD && p->response.content_length);
+    r->response.content_length =
+        has_length ? (int64_t)p->response.content_length
+        : p->response.body == BODY_NONE && r->head.method != METHOD_HEAD ? 0
+                                                                         : -1;
+    return true;
+}
+
+static bool interim(struct proxy *p, const struct http_head *head)
+{
+    if (head->status == 101) {
+        http_head_copy(&p->response, head, p->request->arena);
+        p->trace.tries[p->trace.n - 1].status = 101;
+        return false; /* tunnel_start() or an error follows */
+    }
+    /* 100 was answered by us, and early hints need early_hints. */
+    return true;
+}
+
+/* ---- the bytes ---- */
+
+struct gathered {
+    struct iovec iov[PIECES_MAX];
+    int n;
+    bool last;
+};
+
+/* Give the client what this read brought.  True while more may be read. */
+static bool give(struct proxy *p, struct gathered *g)
+{
+    struct request *r = p->request;
+
+    if (!g->n && !g->last && r->response.head_sent)
+        return true;
+    bool room = request_send_body(r, g->iov, g->n, g->last);
+    g->n = 0;
+    if (g->last) {
+        p->response_ended = true;
+        proxy_finish(p, VERDICT_DONE);
+        return false;
+    }
+    if (!room && p->state == PROXY_RECEIVING) {
+        stream_pause(p->conn->stream);
+        return false;
+    }
+    return true;
+}
+
+static void bad_response(struct proxy *p, const char *why)
+{
+    log_err(&p->request->log, "upstream sent an invalid response: %s", why);
+    p->keep = false;
+    if (p->request->response.head_sent)
+        proxy_finish(p, 502);
+    else
+        proxy_try_failed(p, NEXT_INVALID_HEADER, 502);
+}
+
+/* Take one event.  True to go on. */
+static bool take_event(struct proxy *p, const struct http_event *ev,
+                       struct gathered *g, struct span *in)
+{
+    switch (ev->type) {
+    case HTTP_EVENT_HEAD:
+        if (ev->head->status >= 200)
+            return take_head(p, ev->head);
+        if (++p->interims > INTERIM_MAX) {
+            bad_response(p, "too many interim responses");
+            return false;
+        }
+        if (interim(p, ev->head))
+            return true;
+        if (p->upgrade_asked && p->response.upgrade)
+            tunnel_start(p, in);
+        else
+            bad_response(p, "101 that was not asked for");
+        return false;
+    case HTTP_EVENT_BODY:
+        g->iov[g->n++] = (struct iovec){ev->data.p, ev->data.n};
+        return g->n < PIECES_MAX || give(p, g);
+    case HTTP_EVENT_TRAILERS:
+        return true;
+    case HTTP_EVENT_END:
+        g->last = true;
+        /* More bytes would be a response to a request that was not made. */
+        if (in->n)
+            p->keep = false;
+        give(p, g);
+        return false;
+    }
+    return false;
+}
+
+void proxy_on_data(void *owner, struct span *in)
+{
+    struct upstream_conn *c = owner;
+    struct proxy *p = c->proxy;
+    struct gathered g = {.n = 0};
+
+    if (p->state == PROXY_TUNNEL) {
+        tunnel_from_upstream(p, in);
+        return;
+    }
+    p->trace.tries[p->trace.n - 1].received += in->n;
+    proxy_arm(p, p->conf->read_timeout_ms);
+    for (;;) {
+        struct http_event ev;
+        int rc = http_reader_next(c->reader, in, &ev);
+        if (rc == 0)
+            break;
+        if (rc < 0) {
+            bad_response(p, http_reader_error(c->reader));
+            break;
+        }
+        if (!take_event(p, &ev, &g, in))
+            break;
+    }
+    if (c->proxy != p) {
+        span_advance(in, in->n); /* given back, or closed */
+        return;
+    }
+    if (p->state == PROXY_RECEIVING && (g.n || !p->request->response.head_sent))
+        give(p, &g);
+}
+
+void proxy_on_end(void *owner, enum stream_end end, int error)
+{
+    struct upstream_conn *c = owner;
+    struct proxy *p = c->proxy;
+    struct http_event ev;
+
+    if (p->state == PROXY_TUNNEL) {
+        tunnel_close(p);
+        return;
+    }
+    p->keep = false;
+    if (end == STREAM_EOF && p->state == PROXY_RECEIVING &&
+        http_reader_finish(c->reader, &ev) == 1) {
+        struct gathered g = {.last = true};
+        give(p, &g);
+        return;
+    }
+    if (p->state == PROXY_RECEIVING) {
+        log_err(&p->request->log, "upstream prematurely closed connection");
+        proxy_finish(p, 502);
+        return;
+    }
+    if (end == STREAM_EOF)
+        log_err(&p->request->log, "upstream prematurely closed connection");
+    else if (p->state == PROXY_CONNECTING)
+        log_errno(&p->request->log, LEVEL_ERROR, error, "connect() failed");
+    else
+        log_errno(&p->request->log, LEVEL_ERROR, error,
+                  "upstream connection failed");
+    proxy_try_failed(p, NEXT_ERROR, 502);
+}

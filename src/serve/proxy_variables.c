@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "proxy_parts.h"
+
+static const struct upstream_trace *trace_of(const struct evaluation *e)
+{
+    return e->request->upstream;
+}
+
+static bool get_proxy_host(struct evaluation *e, const struct variable *v,
+                           struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+    (void)v;
+    if (!t)
+        return false;
+    *out = str_starts(t->host, STR("unix:")) ? STR("localhost") : t->host;
+    return true;
+}
+
+static bool get_proxy_port(struct evaluation *e, const struct variable *v,
+                           struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+    (void)v;
+    if (!t)
+        return false;
+    *out = t->port ? arena_printf(e->arena, "%u", t->port) : STR("");
+    return true;
+}
+
+/* The $upstream_ variables have one element a try, joined with ", ". */
+typedef void put_try_fn(struct buf *out, const struct upstream_try *t);
+
+static bool join_tries(struct evaluation *e, put_try_fn *put, struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+    struct buf text = {0};
+
+    if (!t || !t->n)
+        return false;
+    for (size_t i = 0; i < t->n; i++) {
+        if (i)
+            buf_put_str(&text, STR(", "));
+        put(&text, &t->tries[i]);
+    }
+    *out = arena_str(e->arena, buf_str(&text));
+    buf_fini(&text);
+    return true;
+}
+
+static void put_seconds(struct buf *out, uint64_t from_us, uint64_t to_us)
+{
+    if (!to_us || to_us < from_us) {
+        buf_put_u8(out, '-');
+        return;
+    }
+    unsigned long long ms = (to_us - from_us) / 1000;
+    buf_printf(out, "%llu.%03llu", ms / 1000, ms % 1000);
+}
+
+static void put_address(struct buf *out, const struct upstream_try *t)
+{
+    buf_put_str(out, t->address);
+}
+
+static void put_status(struct buf *out, const struct upstream_try *t)
+{
+    if (t->status)
+        buf_put_u64_text(out, t->status);
+    else
+        buf_put_str(out, STR("502"));
+}
+
+static void put_connect_time(struct buf *out, const struct upstream_try *t)
+{
+    put_seconds(out, t->started_us, t->connected_us);
+}
+
+static void put_header_time(struct buf *out, const struct upstream_try *t)
+{
+    put_seconds(out, t->started_us, t->head_us);
+}
+
+static void put_response_time(struct buf *out, const struct upstream_try *t)
+{
+    put_seconds(out, t->started_us, t->ended_us);
+}
+
+static void put_received(struct buf *out, const struct upstream_try *t)
+{
+    buf_put_u64_text(out, t->received);
+}
+
+static put_try_fn *const try_pieces[] = {
+    put_address,     put_status,        put_connect_time,
+    put_header_time, put_response_time, put_received,
+};
+
+static bool get_try_piece(struct evaluation *e, const struct variable *v,
+                          struct str *out)
+{
+    return join_tries(e, try_pieces[v->arg], out);
+}
+
+/* Underscores stand for dashes in $upstream_http_content_type. */
+static bool name_fits(struct str field, struct str wanted)
+{
+    if (field.n != wanted.n)
+        return false;
+    for (size_t i = 0; i < field.n; i++) {
+        char c = field.p[i] == '-' ? '_' : ascii_lower(field.p[i]);
+        if (c != wanted.p[i])
+            return false;
+    }
+    return true;
+}
+
+static bool get_upstream_http(struct evaluation *e, const struct variable *v,
+                              struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+
+    if (!t)
+        return false;
+    for (size_t i = 0; i < t->head.fields_n; i++)
+        if (name_fits(t->head.fields[i].name, v->rest)) {
+            *out = t->head.fields[i].value;
+            return true;
+        }
+    return false;
+}
+
+const struct variable proxy_variables[] = {
+    {.name = "proxy_host", .get = get_proxy_host},
+    {.name = "proxy_port", .get = get_proxy_port},
+    {.name = "upstream_addr", .get = get_try_piece, .arg = 0},
+    {.name = "upstream_status", .get = get_try_piece, .arg = 1},
+    {.name = "upstream_connect_time", .get = get_try_piece, .arg = 2},
+    {.name = "upstream_header_time", .get = get_try_piece, .arg = 3},
+    {.name = "upstream_response_time", .get = get_try_piece, .arg = 4},
+    {.name = "upstream_bytes_received", .get = get_try_piece, .arg = 5},
+    {.name = "upstream_http_", .get = get_upstream_http},
+    {.name = NULL},
+};
