@@ -40,14 +40,14 @@ enum method {
 };
 
 enum body_kind {
-    BODY_NONE = 0,   /* nothing follows the head */
-    BODY_LENGTH,     /* content_length bytes */
-    BODY_CHUNKED,    /* RFC 9112 section 7.1 */
-    BODY_UNTIL_EOF,  /* responses only: to the end of the connection */
+    BODY_NONE = 0,  /* nothing follows the head */
+    BODY_LENGTH,    /* content_length bytes */
+    BODY_CHUNKED,   /* RFC 9112 section 7.1 */
+    BODY_UNTIL_EOF, /* responses only: to the end of the connection */
 };
 
 struct http_field {
-    struct str name; /* original case */
+    struct str name;  /* original case */
     struct str value; /* trimmed; no CR, LF or NUL inside */
 };
 
@@ -65,7 +65,7 @@ struct http_head {
     struct str reason;
 
     /* both */
-    uint8_t version;     /* 10, 11 or 20 */
+    uint8_t version; /* 10, 11 or 20 */
     struct http_field *fields;
     size_t fields_n;
     enum body_kind body;

@@ -16,14 +16,16 @@
 
 #include "http/head.h"
 
+/* The last two are for requests; in responses any token is a field name. */
 struct http_limits {
-    size_t line_max;   /* bytes of the start line; over: -414 (-502) */
-    size_t field_max;  /* bytes of one field line; over: -494 (-502) */
-    size_t head_max;   /* bytes of the whole head; over: -494 (-502) */
-    size_t fields_max; /* fields in it; over: -494 (-502) */
-    bool underscores_ok;     /* underscores_in_headers on */
-    bool drop_invalid;       /* ignore_invalid_headers on: such a field is
-                                left out of the head, as nginx does */
+    size_t line_max;     /* bytes of the start line with CR LF; over: -414
+                            (-502) */
+    size_t field_max;    /* bytes of one field line; over: -494 (-502) */
+    size_t head_max;     /* bytes of the whole head; over: -494 (-502) */
+    size_t fields_max;   /* fields in it; over: -494 (-502) */
+    bool underscores_ok; /* underscores_in_headers on */
+    bool drop_invalid;   /* ignore_invalid_headers on: such a field is
+                            left out of the head, as nginx does */
 };
 
 enum http_event_type {
@@ -35,7 +37,8 @@ enum http_event_type {
 
 struct http_event {
     enum http_event_type type;
-    const struct http_head *head; /* good until the next call */
+    const struct http_head *head; /* good until the next call of any reader
+                                     in this thread: copy it to keep it */
     struct span data;             /* points into the input */
 };
 
@@ -61,6 +64,12 @@ void http_reader_expect_no_body(struct http_reader *r);
  *              not have, -505 a version that we do not speak
  *   responses  -502
  * After a negative return the reader is spent.  http_reader_error() says why.
+ *
+ * A 1xx response is a HEAD without an END, followed by the next HEAD; only a
+ * 101 has its END, and the bytes behind it are left alone.  Whether bytes
+ * that stay in *in after an END are the next message is the caller's to say.
+ * Trailers are never merged into the head, and those that would change its
+ * meaning (Content-Length, Host, Connection, ...) are left out.
  */
 int http_reader_next(struct http_reader *r, struct span *in,
                      struct http_event *ev);
