@@ -21,14 +21,14 @@ struct websocket_param {
 struct websocket_conf {
     const struct pool_conf *pool; /* websocket_pass; NULL: none here */
     const struct conf_scope *pass_scope;
-    struct str app; /* app=; p NULL: by pattern */
+    struct str app;        /* app=; p NULL: by pattern */
+    struct regex *pattern; /* of a ~ location, for CAPTURE; else NULL */
 
     struct origin_rules *origin;
-    const struct conf_scope *origin_scope;
-    bool origin_report;         /* log only */
+    unsigned origin_report;     /* 1: log only */
     struct conf_list protocols; /* of struct str; empty: any */
     struct conf_list params;    /* of struct websocket_param */
-    bool accept_auto;           /* 101 before the backend is asked */
+    unsigned accept_auto;       /* 1: 101 before the backend is asked */
     bool auto_pong;
 
     struct ws_limits limits; /* of the three below */

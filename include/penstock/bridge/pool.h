@@ -38,7 +38,7 @@ struct pool_server {
     uint32_t weight;
     uint32_t max_clients; /* of one worker; 0: no limit */
     bool backup, down;
-    int spawn;            /* index into spawns, or -1 */
+    int spawn; /* index into spawns, or -1 */
     unsigned instance;
 };
 

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bridge/link.h - one Unix socket to one backend, speaking Sluice/1.
+ *
+ * link.c is its life (dial, HELLO, READY, keepalive, loss), link_in.c what
+ * comes from the backend, link_out.c what goes to it, with the credit of both
+ * directions (SLUICE section 8).  A link never frees a session and a session
+ * never frees a link: each tells the other, and dies at the turn's end.
+ *
+ * Everything a backend sends is checked here or in the codec: what it gets
+ * wrong ends the link (link_fail), or the client that it is about.
+ */
+#ifndef PENSTOCK_BRIDGE_LINK_H
+#define PENSTOCK_BRIDGE_LINK_H
+
+#include "base/buf.h"
+#include "bridge/pool.h"
+#include "bridge/slots.h"
+#include "io/stream.h"
+#include "route/regex.h"
+#include "sluice/client.h"
+#include "sluice/close.h"
+#include "sluice/group.h"
+#include "sluice/link.h"
+#include "sluice/open.h"
+#include "sluice/reader.h"
+
+struct backend;
+struct session;
+
+enum {
+    LINK_APPS_MAX = 64,     /* SLUICE section 15 */
+    LINK_PATTERNS_MAX = 64, /* of one app */
+    LINK_LOGS_PER_SECOND = 1000,
+    LINK_ACK_MS = 100,          /* credit is returned at the latest */
+    LINK_WAKE_MAX = 64,         /* starved sessions woken in one turn */
+    LINK_QUEUE_SOFT = 1 << 20,  /* bytes beyond the window that wait for the
+                                   backend before clients are read no more */
+    LINK_QUEUE_HARD = 16 << 20, /* and before it is given up */
+};
+
+/* What HELLO says we have; a frame of any other feature is refused. */
+#define LINK_FEATURES (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT)
+
+enum link_state {
+    LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */
+    LINK_WARMING,      /* HELLO is here, READY is not */
+    LINK_READY,
+    LINK_DRAINING, /* no new clients: GOAWAY of either side */
+    LINK_CLOSED,
+};
+
+struct app_pattern {
+    enum sluice_tag tag; /* HOST_, PATH_ or ORIGIN_PATTERN */
+    enum sluice_pattern_kind kind;
+    struct str text;
+    struct regex *regex; /* with SLUICE_PATTERN_REGEX */
+};
+
+/* What a backend registered; its id is its place + 1. */
+struct app {
+    struct str name;
+    struct app_pattern *patterns;
+    size_t patterns_n;
+    uint32_t max_clients; /* 0: no limit */
+    uint32_t clients;
+    uint32_t event_mask;
+    uint32_t idle_timeout_ms; /* 0: the location's */
+    uint32_t max_message;     /* 0: the location's */
+    int auto_pong;            /* -1: the location's */
+    bool live;
+};
+
+struct link {
+    struct backend *backend;
+    struct stream *stream;
+    enum link_state state;
+    struct sluice_reader reader;
+    struct log_ctx log;
+    struct arena *arena; /* apps and the backend's name */
+    struct app *apps;    /* LINK_APPS_MAX of them, once there is one */
+    size_t apps_n;
+
+    /* from HELLO */
+    struct str agent;
+    uint32_t peer_max_frame;
+    uint32_t peer_window; /* credit for each client, to the backend */
+    uint64_t features;
+    uint64_t boot_id;
+
+    /* payload bytes under way; credit is the window less these */
+    uint64_t window_in, outstanding_in;   /* client -> backend */
+    uint64_t window_out, outstanding_out; /* backend -> client */
+
+    struct list sessions; /* session.on_link */
+    size_t sessions_n;
+    struct list owing;   /* session.owing: credit to return */
+    struct list starved; /* session.starved: they wait for credit_in */
+    struct loop_task ack_task;
+    struct timer ack_timer;
+    struct loop_task wake_task; /* more of the starved, next turn */
+
+    struct timer timer; /* greeting, keepalive, drain */
+    uint64_t heard_ms;  /* the last whole frame */
+    uint64_t said_ms;
+    uint64_t drain_until_ms; /* 0: for ever */
+    uint64_t log_second;
+    uint32_t logs;          /* lines of the backend in this second */
+    struct log_limit noise; /* what a backend can cause in numbers */
+    uint64_t strays;        /* frames for clients that are gone */
+    bool bye;               /* it said BYE: the end is in good order */
+    bool failing;
+    struct loop_task grave;
+    struct buf scratch; /* a frame being made */
+};
+
+/* One server or spawned instance of a pool, dialled for ever. */
+struct backend {
+    struct list in_pool;
+    struct pool *pool;
+    char *path;
+    int index; /* into pool->peers; -1: no longer configured */
+    bool spawned;
+    struct link *link; /* NULL: not connected */
+    struct timer retry;
+    uint32_t backoff_ms;
+    struct log_limit noise;
+    struct loop_task grave;
+};
+
+struct pool {
+    struct list link; /* bridge.pools */
+    struct str name;  /* owned */
+    const struct pool_conf *conf;
+    struct generation *generation; /* a reference, for conf */
+    struct list backends;
+    struct balance balance;
+    size_t clients;
+    bool retired; /* no longer configured: dies when its last backend does */
+};
+
+/* Everything of this folder that a worker has once. */
+struct bridge {
+    struct loop *loop;
+    struct list pools;
+    struct slots slots;
+    struct list sessions; /* every one, lingering ones too: session.all */
+    size_t live;
+    unsigned process;
+    uint64_t epoch;
+    struct generation *generation;
+    bool draining;
+};
+extern struct bridge bridge;
+
+/* ---- pool.c ---- */
+struct pool *pool_find(struct str name);
+/* The backend's link is gone: dial again, or forget it. */
+void backend_link_ended(struct backend *b);
+void backend_link_ready(struct backend *b);
+void backend_link_unready(struct backend *b);
+
+/* ---- link.c ---- */
+
+/* Dial.  NULL with errno. */
+struct link *link_create(struct backend *b);
+/* The backend broke a rule: tell it, log, and treat it as lost. */
+void link_fail(struct link *l, enum sluice_error code, unsigned type,
+               const char *why);
+/* In good order: BYE and close.  Sessions on it are lost. */
+void link_close(struct link *l, const char *why);
+/* No new clients; close when the last one is gone or at the timeout. */
+void link_drain(struct link *l, uint64_t timeout_ms);
+void link_set_state(struct link *l, enum link_state state);
+/* A session left: a draining link may be done. */
+void link_session_gone(struct link *l);
+
+/* Its log context, with where the process logs now. */
+const struct log_ctx *link_log(struct link *l);
+
+/* ---- link_in.c ---- */
+void link_on_data(void *owner, struct span *in);
+
+/* ---- app.c ---- */
+
+/* The app of a request on this link: by name, or the first whose patterns
+ * match.  NULL with *status 404, 403 (origin) or 503 (full); NULL with 0 when
+ * the backend registered none and takes all. */
+struct app *link_find_app(struct link *l, struct str name, struct str host,
+                          struct str path, struct str origin, unsigned *status);
+struct app *link_app_named(struct link *l, struct str name);
+static inline uint16_t link_app_id(const struct link *l, const struct app *a)
+{
+    return a ? (uint16_t)(a - l->apps + 1) : 0;
+}
+
+/* REGISTER and UNREGISTER.  0, or a negated link-fatal code. */
+int link_register(struct link *l, const struct sluice_frame *f);
+int link_unregister(struct link *l, const struct sluice_frame *f);
+
+/* ---- group.c ---- */
+
+/* BROADCAST and MSEND.  0, or a negated link-fatal code. */
+int link_broadcast(struct link *l, const struct sluice_frame *f);
+int link_msend(struct link *l, const struct sluice_frame *f);
+
+/* ---- link_out.c ---- */
+
+/* Send what is in l->scratch, and empty it. */
+void link_send_scratch(struct link *l);
+void link_send_empty(struct link *l, enum sluice_type type, uint16_t aux,
+                     uint64_t cid);
+void link_send_error(struct link *l, uint64_t cid, enum sluice_error code,
+                     unsigned type, enum sluice_severity severity,
+                     unsigned ws_close_code, const char *text);
+
+/* Data of a session: at most peer_max_frame bytes; spends credit. */
+void link_send_data(struct link *l, struct session *s, enum sluice_type type,
+                    uint8_t flags, uint16_t aux, const uint8_t *p, size_t n);
+
+/* May sessions of this link send data now? */
+static inline bool link_has_credit(const struct link *l)
+{
+    return l->outstanding_in < l->window_in &&
+           stream_queued(l->stream) < l->window_in + LINK_QUEUE_SOFT;
+}
+
+/* It may be again: wake who waits, in turn, some of them per turn. */
+void link_wake_starved(struct link *l);
+void link_run_wake(struct loop_task *task); /* wake_task */
+void link_run_acks(struct loop_task *task); /* ack_task */
+
+/* An ACK of the backend.  0, or a negated link-fatal code. */
+int link_on_ack(struct link *l, const struct sluice_frame *f);
+
+/* The session owes credit (flushed bytes): at the turn's end when urgent. */
+void link_owe(struct link *l, struct session *s, bool urgent);
+/* The session is over: both directions' credit comes back without an ACK. */
+void link_settle(struct link *l, struct session *s);
+
+#endif

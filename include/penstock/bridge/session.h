@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bridge/session.h - one client's WebSocket, from the handshake to its end.
+ *
+ * session.c is its life (states, timers, endings), session_in.c what comes
+ * from the client, session_out.c what goes to it, upgrade.c its handshake.
+ * A session stands on a byte stream and knows nothing of what is below it; it
+ * is bound to a link until it is over, and lingers without one until its
+ * socket is done.
+ */
+#ifndef PENSTOCK_BRIDGE_SESSION_H
+#define PENSTOCK_BRIDGE_SESSION_H
+
+#include "bridge/conf.h"
+#include "bridge/endings.h"
+#include "bridge/link.h"
+#include "serve/request.h"
+#include "ws/reader.h"
+
+enum {
+    /* Auto pongs stop while so much waits for the client: it may answer just
+     * the last of several pings (RFC 6455 section 5.5.3), and one that reads
+     * nothing needs none. */
+    SESSION_PONG_QUEUE = 64 << 10,
+    SESSION_LINGER_MS = 5000,
+    SESSION_CLIENT_TEXT = 46, /* of an IP address, with the NUL */
+};
+
+enum session_state {
+    SESSION_OPENING = 0, /* OPEN is sent, its answer is awaited */
+    SESSION_REJECTING,   /* REJECT is here, its body is still coming */
+    SESSION_CONNECTED,
+    SESSION_CLOSING,   /* our Close is sent, the client's is awaited */
+    SESSION_FLUSHING,  /* both are exchanged: what is queued leaves */
+    SESSION_LINGERING, /* over; the socket drops what still comes */
+    SESSION_DEAD,
+};
+
+/* A message for several sessions, encoded once. */
+struct shared {
+    unsigned references;
+    size_t n;
+    uint8_t bytes[];
+};
+
+/* Shared messages that wait for the end of a fragmented one. */
+struct shared_wait {
+    struct shared_wait *next;
+    struct shared *message;
+};
+
+struct session {
+    struct stream *stream;   /* NULL before the 101 */
+    struct request *request; /* until the 101, or until it is logged */
+    struct link *link;       /* NULL when it is over */
+    struct app *app;         /* of the link; NULL: none */
+    const struct websocket_conf *conf;
+    struct generation *generation;
+    struct list all, on_link, owing, starved;
+    struct timer timer;
+    struct loop_task grave;
+    struct log_ctx log;
+    struct ws_reader reader;
+    struct buf pending;          /* of the message under way, not yet sent on */
+    struct shared *close_reason; /* of the client, or NULL */
+    struct shared_wait *waiting;
+    size_t waiting_bytes;
+    uint64_t cid;
+
+    /* credit, SLUICE section 8 */
+    uint32_t window_in, outstanding_in;   /* client -> backend */
+    uint32_t window_out, outstanding_out; /* backend -> client */
+    uint32_t flushed_out; /* of outstanding_out: left for the kernel, owed */
+
+    /* progress */
+    uint32_t seq_in;      /* messages sent to the backend */
+    uint32_t seq_out;     /* messages taken from it */
+    uint32_t seq_flushed; /* of these, left for the kernel */
+    uint32_t mark_seq;    /* is flushed when mark_at bytes have left */
+    uint64_t mark_at;     /* 0: no mark */
+    uint64_t put;         /* bytes given to the stream since the 101 */
+    uint64_t wire_seen;   /* of reader.wire_bytes: told to the backend */
+    uint64_t base_out;    /* stream->bytes_out at the 101 */
+
+    /* times, monotonic ms */
+    uint64_t state_ms;   /* when the state was entered */
+    uint64_t heard_ms;   /* bytes came */
+    uint64_t written_ms; /* bytes left, or there were none to leave */
+    uint64_t active_ms;  /* the backend sent something */
+    uint64_t pinged_ms;  /* our ping without an answer; 0: none */
+
+    uint32_t event_mask;
+    uint32_t idle_timeout_ms, max_message;
+    uint16_t close_code;  /* the client's, or what ended it */
+    uint8_t state;        /* enum session_state */
+    uint8_t ending;       /* enum ending, once over */
+    uint8_t in_opcode;    /* of the message under way to the backend, 0: none */
+    uint8_t out_opcode;   /* of the fragmented message from it, 0: none */
+    struct utf8 out_text; /* of text from the backend */
+    bool in_started;      /* a piece of it was sent */
+    bool in_last;         /* pending holds the message's end */
+    bool notify;          /* a NOTIFY is among what is not flushed */
+    bool auto_pong;
+    bool accepted;      /* ACCEPT is here */
+    bool held;          /* PAUSE of the backend */
+    bool close_sent;    /* to the client */
+    bool close_seen;    /* from it */
+    bool by_backend;    /* the backend closes it */
+    bool offered_again; /* after the first backend was lost */
+    bool eof;
+    char client[SESSION_CLIENT_TEXT];
+};
+
+static inline bool session_is_open(const struct session *s)
+{
+    return s->state == SESSION_CONNECTED || s->state == SESSION_CLOSING;
+}
+
+/* ---- session.c ---- */
+struct session *session_create(struct request *r,
+                               const struct websocket_conf *conf);
+void session_set_state(struct session *s, enum session_state state);
+/* Bind to a link (it gets an id there), or let go of it without a word. */
+bool session_bind(struct session *s, struct link *l, struct app *app);
+void session_unbind(struct session *s);
+/* The 101 is sent: stand on its stream. */
+void session_connect(struct session *s, struct stream *stream);
+/* OPT* of REGISTER, ACCEPT or SET_OPTS. */
+void session_apply_options(struct session *s, struct str tlvs);
+
+/*
+ * It is over: tell the backend (CLOSED), free the id, log.  The socket then
+ * lingers, or is reset.  Before the 101 the request gets the row's status,
+ * when it has one.
+ */
+void session_finish(struct session *s, enum ending ending);
+/* The same after sending the row's Close frame. */
+void session_fail(struct session *s, enum ending ending);
+/* Drop the socket now, without a close frame. */
+void session_abort(struct session *s, enum ending ending);
+/* Its link is gone. */
+void session_lost(struct session *s);
+/* Keep the client's close reason for CLOSED. */
+void session_keep_reason(struct session *s, struct span reason);
+/* A lingering one's socket is done. */
+void session_gone(struct session *s);
+/* At a worker's fast end: free everything at once. */
+void session_destroy_now(struct session *s);
+
+/* ---- session_in.c ---- */
+extern const struct stream_events session_events;
+/* Credit came, PAUSE ended, or ACCEPT came: go on reading if it may. */
+void session_wake(struct session *s);
+
+/* ---- session_out.c: what the backend asks; 0, or a negated client-fatal
+ * code ---- */
+int session_take_data(struct session *s, const struct sluice_frame *f);
+int session_take_control(struct session *s, const struct sluice_frame *f);
+int session_take_close(struct session *s, const struct sluice_frame *f);
+void session_send_control(struct session *s, unsigned opcode, const void *p,
+                          size_t n);
+void session_send_close(struct session *s, unsigned code, struct str reason);
+void session_on_written(void *owner, size_t queued);
+
+enum share_result {
+    SHARE_QUEUED = 0,
+    SHARE_SKIPPED, /* it is closing */
+    SHARE_DROPPED, /* it lagged too far behind and is closed */
+};
+enum share_result session_share(struct session *s, struct shared *message);
+struct shared *shared_create(unsigned opcode, struct str data);
+void shared_unref(struct shared *m);
+void session_drop_waiting(struct session *s);
+
+/* ---- upgrade.c ---- */
+int upgrade_accepted(struct session *s, const struct sluice_frame *f);
+int upgrade_rejected(struct session *s, const struct sluice_frame *f);
+int upgrade_body(struct session *s, const struct sluice_frame *f);
+/* Offer the client to a backend (OPEN).  0, or the status when none can take
+ * it. */
+unsigned upgrade_offer(struct session *s);
+/* Answer the request with this status; it is over. */
+void upgrade_refuse(struct session *s, unsigned status);
+
+#endif

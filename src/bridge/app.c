@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sluice/app.h"
+#include "base/check.h"
+#include "bridge/link.h"
+
+/* ---- REGISTER ---- */
+
+static void answer(struct link *l, uint16_t id, const char *refusal)
+{
+    struct sluice_registered r = {.app_id = id, .text = str_c(refusal)};
+    sluice_registered_put(&l->scratch, &r);
+    link_send_scratch(l);
+}
+
+static bool is_pattern(unsigned tag)
+{
+    return tag == SLUICE_TAG_HOST_PATTERN || tag == SLUICE_TAG_PATH_PATTERN ||
+           tag == SLUICE_TAG_ORIGIN_PATTERN;
+}
+
+static int add_pattern(struct link *l, struct app *a,
+                       const struct sluice_tlv *t, struct err *err)
+{
+    struct app_pattern p = {.tag = t->tag};
+    struct str text;
+
+    if (a->patterns_n == LINK_PATTERNS_MAX)
+        return err_set(err, "more than %d patterns", LINK_PATTERNS_MAX);
+    if (sluice_tlv_get_pattern(t, &p.kind, &text) < 0)
+        return err_set(err, "malformed pattern");
+    p.text = arena_str(l->arena, text);
+    if (p.kind == SLUICE_PATTERN_REGEX) {
+        p.regex = regex_compile(l->arena, p.text, false, err);
+        if (!p.regex)
+            return -1;
+    }
+    if (!a->patterns)
+        a->patterns =
+            arena_calloc(l->arena, LINK_PATTERNS_MAX * sizeof *a->patterns);
+    a->patterns[a->patterns_n++] = p;
+    return 0;
+}
+
+static void add_option(struct app *a, const struct sluice_tlv *t)
+{
+    uint16_t id;
+    uint32_t value;
+
+    if (sluice_tlv_get_opt(t, &id, &value) < 0)
+        return;
+    if (id == SLUICE_OPT_EVENT_MASK)
+        a->event_mask = value;
+    else if (id == SLUICE_OPT_AUTO_PONG)
+        a->auto_pong = value != 0;
+    else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS)
+        a->idle_timeout_ms = value;
+    else if (id == SLUICE_OPT_MAX_MESSAGE)
+        a->max_message = value;
+}
+
+static int fill(struct link *l, struct app *a, struct str tlvs, struct err *err)
+{
+    struct sluice_tlv t;
+
+    a->name = arena_str(l->arena, sluice_tlv_find(tlvs, SLUICE_TAG_NAME));
+    if (!a->name.n || a->name.n > 255)
+        return err_set(err, "an app needs a name of 1 to 255 bytes");
+    if (link_app_named(l, a->name))
+        return err_set(err, "the name is taken");
+    while (sluice_tlv_next(&tlvs, &t) == 1) {
+        if (is_pattern(t.tag) && add_pattern(l, a, &t, err) == -1)
+            return -1;
+        if (t.tag == SLUICE_TAG_OPT)
+            add_option(a, &t);
+        if (t.tag == SLUICE_TAG_MAX_CLIENTS)
+            sluice_tlv_get_u32(&t, &a->max_clients);
+    }
+    return 0;
+}
+
+int link_register(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_register r;
+    struct err err;
+
+    int rc = sluice_register_get(&r, f);
+    if (rc < 0)
+        return rc;
+    /* Refused ones use up a place too: what a backend can make us keep is
+     * bounded. */
+    if (l->apps_n == LINK_APPS_MAX) {
+        answer(l, 0, "too many apps");
+        return 0;
+    }
+    if (!l->apps)
+        l->apps = arena_calloc(l->arena, LINK_APPS_MAX * sizeof *l->apps);
+    struct app *a = &l->apps[l->apps_n++];
+    *a = (struct app){.event_mask = SLUICE_EVENT_OPENED, .auto_pong = -1};
+    if (fill(l, a, r.tlvs, &err) == -1) {
+        log_err(link_log(l), "app \"%.*s\" refused: %s", STR_ARG(a->name),
+                err.text);
+        answer(l, 0, err.text);
+        return 0;
+    }
+    a->live = true;
+    answer(l, link_app_id(l, a), "");
+    return 0;
+}
+
+int link_unregister(struct link *l, const struct sluice_frame *f)
+{
+    unsigned id = f->header.aux;
+    if (id && id <= l->apps_n)
+        l->apps[id - 1].live = false;
+    return 0;
+}
+
+/* ---- which app takes a request ---- */
+
+struct app *link_app_named(struct link *l, struct str name)
+{
+    for (size_t i = 0; i < l->apps_n; i++)
+        if (l->apps[i].live && str_eq(l->apps[i].name, name))
+            return &l->apps[i];
+    return NULL;
+}
+
+static bool pattern_matches(const struct app_pattern *p, struct str s)
+{
+    switch (p->kind) {
+    case SLUICE_PATTERN_EXACT:
+        return p->tag == SLUICE_TAG_PATH_PATTERN ? str_eq(s, p->text)
+                                                 : str_eq_nocase(s, p->text);
+    case SLUICE_PATTERN_PREFIX:
+        return str_starts(s, p->text);
+    case SLUICE_PATTERN_SUFFIX:
+        return str_ends(s, p->text);
+    case SLUICE_PATTERN_REGEX:
+        return regex_match(p->regex, s, NULL);
+    case SLUICE_PATTERN_ANY:
+        return true;
+    case SLUICE_PATTERN_NONE:
+        return s.n == 0;
+    }
+    return false;
+}
+
+/* No pattern of a kind leaves that kind open. */
+static bool matches(const struct app *a, enum sluice_tag tag, struct str s)
+{
+    bool any = false;
+    for (size_t i = 0; i < a->patterns_n; i++) {
+        if (a->patterns[i].tag != tag)
+            continue;
+        if (pattern_matches(&a->patterns[i], s))
+            return true;
+        any = true;
+    }
+    return !any;
+}
+
+struct app *link_find_app(struct link *l, struct str name, struct str host,
+                          struct str path, struct str origin, unsigned *status)
+{
+    *status = l->apps_n || name.p ? 404 : 0;
+    for (size_t i = 0; i < l->apps_n; i++) {
+        struct app *a = &l->apps[i];
+        if (!a->live || (name.p && !str_eq(a->name, name)))
+            continue;
+        if (!matches(a, SLUICE_TAG_HOST_PATTERN, host) ||
+            !matches(a, SLUICE_TAG_PATH_PATTERN, path))
+            continue;
+        if (!matches(a, SLUICE_TAG_ORIGIN_PATTERN, origin))
+            *status = 403;
+        else if (a->max_clients && a->clients >= a->max_clients)
+            *status = 503;
+        else
+            *status = 0;
+        return *status ? NULL : a;
+    }
+    return NULL;
+}

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+#include "base/check.h"
+#include "bridge/pool.h"
+#include "sluice/frame.h"
+#include "ws/close.h"
+
+struct backend_conf {
+    struct pool_settings set;
+};
+
+static conf_setter set_backend, set_server, set_spawn, set_method,
+    set_link_window, set_keepalive, set_on_loss, set_max_clients, set_allow_uid,
+    set_delivery;
+
+#define FIELD(name) offsetof(struct backend_conf, set.name)
+
+static const struct directive backend_directives[] = {
+    {
+        .name = "backend",
+        .contexts = CONF_HTTP,
+        .arity = ARGS_1,
+        .flags = CONF_BLOCK | CONF_REPEATABLE | CONF_DEFINES,
+        .set = set_backend,
+        .help = "A pool of backend processes that websocket_pass names.",
+    },
+    {
+        .name = "backend_socket_dir",
+        .contexts = CONF_MAIN | CONF_HTTP,
+        .arity = ARGS_1,
+        .set = conf_set_path,
+        .offset = FIELD(socket_dir),
+        .default_text = "run",
+        .help = "Where the sockets of spawned backends are made.",
+    },
+    {
+        .name = "server",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1_MORE,
+        .flags = CONF_REPEATABLE,
+        .set = set_server,
+        .help = "A backend that listens by itself: unix:PATH [weight=N] "
+                "[max_clients=N] [backup] [down].",
+    },
+    {
+        .name = "spawn",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1_MORE,
+        .flags = CONF_REPEATABLE,
+        .set = set_spawn,
+        .help = "Backends that the master starts and watches: COMMAND "
+                "[ARGUMENT...] [instances=N] [user=NAME].",
+    },
+    {
+        .name = "least_conn",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_0,
+        .set = set_method,
+        .offset = FIELD(method),
+        .data = &balance_least_conn,
+        .help = "The backend with the fewest clients gets the next one; "
+                "this is the default.",
+    },
+    {
+        .name = "round_robin",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_0,
+        .set = set_method,
+        .offset = FIELD(method),
+        .data = &balance_round_robin,
+        .help = "Backends get clients in turn, by weight.",
+    },
+    {
+        .name = "delivery",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = set_delivery,
+        .default_text = "at_most_once",
+        .help = "What becomes of a message whose backend dies.",
+    },
+    {
+        .name = "on_backend_loss",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1 | ARGS_2,
+        .set = set_on_loss,
+        .offset = FIELD(loss_code),
+        .default_text = "close 1012",
+        .help = "What becomes of the sessions of a lost backend: close "
+                "[CODE].",
+    },
+    {
+        .name = "client_window",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(client_window),
+        .default_text = "64k",
+        .min = 1024,
+        .max = 1u << 30,
+        .help = "Bytes of one client that a backend may leave unanswered "
+                "before the client is read no more; the backend may ask for "
+                "less.",
+    },
+    {
+        .name = "reply_window",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(reply_window),
+        .default_text = "256k",
+        .min = 1024,
+        .max = 1u << 30,
+        .help = "Bytes a backend may send ahead to one client.",
+    },
+    {
+        .name = "link_window",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_2,
+        .set = set_link_window,
+        .default_text = "16m 64m",
+        .help = "The same for all clients of a link together: to the "
+                "backend, and from it.",
+    },
+    {
+        .name = "max_frame",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(max_frame),
+        .default_text = "256k",
+        .min = SLUICE_MAX_FRAME_MIN,
+        .max = SLUICE_MAX_FRAME_MAX,
+        .help = "Largest frame a backend may send.",
+    },
+    {
+        .name = "link_keepalive",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1 | ARGS_2,
+        .set = set_keepalive,
+        .default_text = "10s timeout=30s",
+        .help = "How often a silent link is probed, and after how long a "
+                "silence it is given up.",
+    },
+    {
+        .name = "accept_timeout",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_ms,
+        .offset = FIELD(accept_timeout_ms),
+        .default_text = "10s",
+        .min = 1,
+        .help = "How long a backend may think about a new client; then 504.",
+    },
+    {
+        .name = "connect_timeout",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_ms,
+        .offset = FIELD(connect_timeout_ms),
+        .default_text = "10s",
+        .min = 1,
+        .help = "How long to wait for the greeting of a dialled backend.",
+    },
+    {
+        .name = "drain_timeout",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_ms,
+        .offset = FIELD(drain_timeout_ms),
+        .default_text = "60s",
+        .help = "How long sessions of a backend that the configuration no "
+                "longer names may go on.",
+    },
+    {
+        .name = "allow_uid",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1_MORE,
+        .set = set_allow_uid,
+        .help = "Users that may listen on the pool's sockets; names or "
+                "numbers.  Default: anybody.",
+    },
+    {
+        .name = "max_clients",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1 | ARGS_2,
+        .set = set_max_clients,
+        .offset = FIELD(max_clients),
+        .default_text = "0",
+        .help = "Clients of the pool in one worker; further ones get 503.  "
+                "0: no limit.",
+    },
+    {
+        .name = "cross_backend",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = FIELD(cross_backend),
+        .default_text = "on",
+        .help = "May a backend's broadcast reach clients of the pool's other "
+                "backends.",
+    },
+    {0},
+};
+
+static void backend_defaults(void *conf)
+{
+    struct backend_conf *c = conf;
+    c->set = (struct pool_settings){
+        .client_window = 64 << 10,
+        .reply_window = 256 << 10,
+        .link_window_in = 16 << 20,
+        .link_window_out = 64 << 20,
+        .max_frame = SLUICE_MAX_FRAME_DEFAULT,
+        .keepalive_ms = 10000,
+        .keepalive_timeout_ms = 30000,
+        .accept_timeout_ms = 10000,
+        .connect_timeout_ms = 10000,
+        .drain_timeout_ms = 60000,
+        .loss_code = WS_CLOSE_RESTART,
+        .cross_backend = true,
+        .method = &balance_least_conn,
+    };
+}
+
+/* Room for one more item in an arena array that grows by doubling. */
+static void *grow(struct arena *arena, void *items, size_t n, size_t *capacity,
+                  size_t size)
+{
+    if (n < *capacity)
+        return items;
+    *capacity = *capacity ? *capacity * 2 : 4;
+    void *larger = arena_calloc(arena, *capacity * size);
+    if (n)
+        memcpy(larger, items, n * size);
+    return larger;
+}
+
+static struct pool_server *add_server(struct conf *conf, struct pool_conf *p)
+{
+    p->servers = grow(conf->arena, p->servers, p->servers_n,
+                      &p->servers_capacity, sizeof *p->servers);
+    struct pool_server *s = &p->servers[p->servers_n++];
+    *s = (struct pool_server){.weight = 1, .spawn = -1};
+    return s;
+}
+
+static int set_backend(struct conf *conf, struct conf_scope *scope,
+                       const struct directive *row,
+                       const struct conf_node *node, void *field)
+{
+    struct generation *g = generation_of(conf);
+    struct pool_conf *p = arena_calloc(conf->arena, sizeof *p);
+    struct conf_scope *made;
+    (void)row;
+    (void)field;
+
+    p->name = conf_arg(node, 1);
+    p->node = node;
+    if (!p->name.n || p->name.n > 64)
+        return conf_fail(conf, "invalid backend name \"%.*s\"",
+                         STR_ARG(p->name));
+    /* The name is part of a socket's path. */
+    for (size_t i = 0; i < p->name.n; i++)
+        if (!ascii_is_token(p->name.p[i]))
+            return conf_fail(conf, "invalid backend name \"%.*s\"",
+                             STR_ARG(p->name));
+    if (!map_add(&g->backends, p->name, p))
+        return conf_fail(conf, "duplicate backend \"%.*s\"", STR_ARG(p->name));
+    if (conf_block(conf, scope, CONF_BACKEND, node, p, &made) == -1)
+        return -1;
+    p->scope = made;
+    p->set = ((struct backend_conf *)conf_get(made, &backend_module))->set;
+    if (!p->servers_n && !p->spawns_n)
+        return conf_fail_at(conf, node,
+                            "no servers and no spawn are inside backend "
+                            "\"%.*s\"",
+                            STR_ARG(p->name));
+    return 0;
+}
+
+/* "name=value" with the wanted name: its value. */
+static bool has_name(struct str word, struct str name, struct str *value)
+{
+    if (!str_starts(word, name) || word.n == name.n || word.p[name.n] != '=')
+        return false;
+    *value = str_slice(word, name.n + 1, word.n);
+    return true;
+}
+
+static int number(struct conf *conf, struct str word, struct str value,
+                  uint64_t low, uint64_t high, uint32_t *out)
+{
+    uint64_t v;
+    if (!str_to_u64(value, high, &v) || v < low)
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    *out = (uint32_t)v;
+    return 0;
+}
+
+static int check_path(struct conf *conf, const char *path)
+{
+    struct sockaddr_un un;
+    if (strlen(path) >= sizeof un.sun_path)
+        return conf_fail(conf, "socket path \"%s\" is longer than %zu bytes",
+                         path, sizeof un.sun_path - 1);
+    return 0;
+}
+
+static int set_server(struct conf *conf, struct conf_scope *scope,
+                      const struct directive *row, const struct conf_node *node,
+                      void *field)
+{
+    struct pool_conf *p = scope->object;
+    struct str address = conf_arg(node, 1);
+    (void)row;
+    (void)field;
+
+    if (!str_starts(address, STR("unix:")) || address.n == 5)
+        return conf_fail(conf,
+                         "invalid backend address \"%.*s\", expected "
+                         "\"unix:PATH\"",
+                         STR_ARG(address));
+    struct pool_server *s = add_server(conf, p);
+    s->path = conf_full_path(conf, str_slice(address, 5, address.n), false);
+    if (check_path(conf, s->path) == -1)
+        return -1;
+    for (size_t i = 2; i < node->words_n; i++) {
+        struct str word = conf_arg(node, i), value;
+        int rc = 0;
+        if (has_name(word, STR("weight"), &value))
+            rc = number(conf, word, value, 1, 65535, &s->weight);
+        else if (has_name(word, STR("max_clients"), &value))
+            rc = number(conf, word, value, 0, UINT32_MAX, &s->max_clients);
+        else if (str_eq(word, STR("backup")))
+            s->backup = true;
+        else if (str_eq(word, STR("down")))
+            s->down = true;
+        else
+            rc = conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+        if (rc)
+            return -1;
+    }
+    return 0;
+}
+
+static int set_spawn(struct conf *conf, struct conf_scope *scope,
+                     const struct directive *row, const struct conf_node *node,
+                     void *field)
+{
+    struct pool_conf *p = scope->object;
+    struct pool_spawn spawn = {.instances = 1, .node = node};
+    size_t words = node->words_n;
+    struct str value;
+    (void)row;
+    (void)field;
+
+    /* Ours stand at the end, so that the command may have words like them. */
+    for (; words > 2; words--) {
+        struct str word = conf_arg(node, words - 1);
+        if (has_name(word, STR("instances"), &value)) {
+            if (number(conf, word, value, 1, 1024, &spawn.instances) == -1)
+                return -1;
+        } else if (has_name(word, STR("user"), &value)) {
+            spawn.user = arena_cstr(conf->arena, value);
+        } else {
+            break;
+        }
+    }
+    spawn.argv = arena_calloc(conf->arena, words * sizeof *spawn.argv);
+    for (size_t i = 1; i < words; i++)
+        spawn.argv[i - 1] = arena_cstr(conf->arena, conf_arg(node, i));
+    if (strchr(spawn.argv[0], '/'))
+        spawn.argv[0] = arena_cstr(
+            conf->arena, str_c(conf_full_path(conf, conf_arg(node, 1), false)));
+
+    p->spawns = grow(conf->arena, p->spawns, p->spawns_n, &p->spawns_capacity,
+                     sizeof *p->spawns);
+    p->spawns[p->spawns_n] = spawn;
+    for (unsigned i = 0; i < spawn.instances; i++) {
+        struct pool_server *s = add_server(conf, p);
+        s->spawn = (int)p->spawns_n;
+        s->instance = i;
+    }
+    p->spawns_n++;
+    return 0;
+}
+
+static int set_method(struct conf *conf, struct conf_scope *scope,
+                      const struct directive *row, const struct conf_node *node,
+                      void *field)
+{
+    (void)conf;
+    (void)scope;
+    (void)node;
+    *(const struct balance_method **)field = row->data;
+    return 0;
+}
+
+static int set_delivery(struct conf *conf, struct conf_scope *scope,
+                        const struct directive *row,
+                        const struct conf_node *node, void *field)
+{
+    (void)scope;
+    (void)row;
+    (void)field;
+    if (str_eq(conf_arg(node, 1), STR("at_most_once")))
+        return 0;
+    return conf_fail(conf,
+                     "\"%.*s\" is not supported, expected \"at_most_once\"",
+                     STR_ARG(conf_arg(node, 1)));
+}
+
+static int set_on_loss(struct conf *conf, struct conf_scope *scope,
+                       const struct directive *row,
+                       const struct conf_node *node, void *field)
+{
+    unsigned *code = field;
+    uint64_t v;
+    (void)scope;
+    (void)row;
+
+    if (!str_eq(conf_arg(node, 1), STR("close")))
+        return conf_fail(conf, "\"%.*s\" is not supported, expected \"close\"",
+                         STR_ARG(conf_arg(node, 1)));
+    if (node->words_n == 2)
+        return 0;
+    if (!str_to_u64(conf_arg(node, 2), 4999, &v) ||
+        !ws_close_code_may_be_sent((unsigned)v))
+        return conf_fail(conf, "invalid close code \"%.*s\"",
+                         STR_ARG(conf_arg(node, 2)));
+    *code = (unsigned)v;
+    return 0;
+}
+
+static int set_link_window(struct conf *conf, struct conf_scope *scope,
+                           const struct directive *row,
+                           const struct conf_node *node, void *field)
+{
+    struct backend_conf *c = conf_get(scope, &backend_module);
+    uint64_t *sizes[] = {&c->set.link_window_in, &c->set.link_window_out};
+    (void)row;
+    (void)field;
+
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        struct str word = conf_arg(node, i + 1);
+        if (!conf_parse_size(word, sizes[i]) || *sizes[i] < 65536 ||
+            *sizes[i] > 1u << 30)
+            return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+    }
+    return 0;
+}
+
+static int set_keepalive(struct conf *conf, struct conf_scope *scope,
+                         const struct directive *row,
+                         const struct conf_node *node, void *field)
+{
+    struct backend_conf *c = conf_get(scope, &backend_module);
+    struct str word = conf_arg(node, 1), value;
+    (void)row;
+    (void)field;
+
+    if (!conf_parse_ms(word, &c->set.keepalive_ms) || !c->set.keepalive_ms ||
+        c->set.keepalive_ms > 3600000)
+        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+    c->set.keepalive_timeout_ms = c->set.keepalive_ms * 3;
+    if (node->words_n == 2)
+        return 0;
+    word = conf_arg(node, 2);
+    if (!has_name(word, STR("timeout"), &value) ||
+        !conf_parse_ms(value, &c->set.keepalive_timeout_ms))
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    if (c->set.keepalive_timeout_ms <= c->set.keepalive_ms)
+        return conf_fail(conf, "the timeout must be longer than \"%.*s\"",
+                         STR_ARG(conf_arg(node, 1)));
+    return 0;
+}
+
+static int set_max_clients(struct conf *conf, struct conf_scope *scope,
+                           const struct directive *row,
+                           const struct conf_node *node, void *field)
+{
+    struct str word = conf_arg(node, 1);
+    (void)scope;
+    (void)row;
+
+    if (!str_to_u64(word, SLUICE_SLOT_MAX, field))
+        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+    if (node->words_n == 3 &&
+        !str_eq(conf_arg(node, 2), STR("overflow=reject")))
+        return conf_fail(conf, "invalid parameter \"%.*s\"",
+                         STR_ARG(conf_arg(node, 2)));
+    return 0;
+}
+
+static int set_allow_uid(struct conf *conf, struct conf_scope *scope,
+                         const struct directive *row,
+                         const struct conf_node *node, void *field)
+{
+    struct pool_conf *p = scope->object;
+    (void)row;
+    (void)field;
+
+    for (size_t i = 1; i < node->words_n; i++) {
+        struct str word = conf_arg(node, i);
+        uint64_t uid;
+        if (!str_to_u64(word, UINT32_MAX, &uid)) {
+            struct passwd *pw = getpwnam(conf_arg_c(conf, node, i));
+            if (!pw)
+                return conf_fail(conf, "user \"%.*s\" is not known",
+                                 STR_ARG(word));
+            uid = pw->pw_uid;
+        }
+        p->allow_uids = grow(conf->arena, p->allow_uids, p->allow_uids_n,
+                             &p->allow_uids_capacity, sizeof *p->allow_uids);
+        p->allow_uids[p->allow_uids_n++] = (uid_t)uid;
+    }
+    return 0;
+}
+
+/* The directory is known only now: backend{} is applied before its siblings,
+ * of which backend_socket_dir may be one. */
+static int name_spawned(struct conf *conf, struct pool_conf *p)
+{
+    struct backend_conf *c = conf_get(p->scope->parent, &backend_module);
+    const char *dir = c->set.socket_dir
+                          ? c->set.socket_dir
+                          : conf_full_path(conf, STR("run"), false);
+
+    p->set.socket_dir = dir;
+    for (size_t i = 0; i < p->servers_n; i++) {
+        struct pool_server *s = &p->servers[i];
+        if (s->spawn == -1)
+            continue;
+        s->path = arena_printf(conf->arena, "%s/%.*s.%d.%u.sock", dir,
+                               STR_ARG(p->name), s->spawn, s->instance)
+                      .p;
+        if (check_path(conf, s->path) == -1)
+            return -1;
+    }
+    return 0;
+}
+
+/* A backend is known by its path, now and after a reload. */
+static int check_paths(struct conf *conf, const struct pool_conf *p)
+{
+    for (size_t i = 0; i < p->servers_n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(p->servers[i].path, p->servers[k].path) == 0)
+                return conf_fail_at(conf, p->node, "duplicate server \"%s\"",
+                                    p->servers[i].path);
+    return 0;
+}
+
+static int backend_end(struct conf *conf)
+{
+    size_t it = 0;
+    struct pool_conf *p;
+    while ((p = pool_conf_next(generation_of(conf), &it)))
+        if (name_spawned(conf, p) == -1 || check_paths(conf, p) == -1)
+            return -1;
+    return 0;
+}
+
+struct conf_module backend_module = {
+    .name = "backend",
+    .size = sizeof(struct backend_conf),
+    .defaults = backend_defaults,
+    .directives = backend_directives,
+    .on_end = backend_end,
+};
+
+struct pool_conf *pool_conf_next(const struct generation *g, size_t *it)
+{
+    const struct map_entry *entry = map_next(&g->backends, it);
+    return entry ? entry->value : NULL;
+}
+
+struct pool_conf *pool_conf_find(const struct generation *g, struct str name)
+{
+    return map_find(&g->backends, name);
+}
+
+const char *pool_conf_spawn_path(const struct pool_conf *p, size_t spawn,
+                                 unsigned instance)
+{
+    for (size_t i = 0; i < p->servers_n; i++)
+        if (p->servers[i].spawn == (int)spawn &&
+            p->servers[i].instance == instance)
+            return p->servers[i].path;
+    return NULL;
+}

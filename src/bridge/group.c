@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/utf8.h"
+#include "bridge/session.h"
+
+struct shared *shared_create(unsigned opcode, struct str data)
+{
+    uint8_t head[WS_HEADER_MAX];
+    size_t head_n = ws_server_header(head, (enum ws_opcode)opcode, data.n);
+    struct shared *m = xmalloc(sizeof *m + head_n + data.n);
+
+    m->references = 1;
+    m->n = head_n + data.n;
+    memcpy(m->bytes, head, head_n);
+    if (data.n)
+        memcpy(m->bytes + head_n, data.p, data.n);
+    return m;
+}
+
+void shared_unref(struct shared *m)
+{
+    if (--m->references == 0)
+        free(m);
+}
+
+static void count(struct sluice_delivered *d, enum share_result result)
+{
+    d->matched++;
+    switch (result) {
+    case SHARE_QUEUED:
+        d->queued++;
+        break;
+    case SHARE_SKIPPED:
+        d->skipped++;
+        break;
+    case SHARE_DROPPED:
+        d->dropped++;
+        break;
+    }
+}
+
+static void deliver(struct link *l, const struct sluice_delivered *d)
+{
+    sluice_delivered_put(&l->scratch, d);
+    link_send_scratch(l);
+}
+
+/* Text is checked once for all who get it. */
+static bool text_is_bad(struct link *l, const struct sluice_frame *f,
+                        unsigned opcode, struct str data)
+{
+    if (opcode != WS_TEXT || utf8_is_valid(data.p, data.n))
+        return false;
+    uint64_t skipped;
+    if (log_limit_pass(&l->noise, &skipped))
+        log_err(link_log(l), "%s frame refused: %s",
+                sluice_type_name(f->header.type),
+                sluice_error_name(SLUICE_ERROR_BAD_UTF8));
+    link_send_error(l, 0, SLUICE_ERROR_BAD_UTF8, f->header.type,
+                    SLUICE_SEVERITY_INFO, 0, "text is not UTF-8");
+    return true;
+}
+
+/* To the clients that came to app (0: any) through one link. */
+static void share_on(struct link *l, unsigned app_id, struct str except,
+                     struct shared *m, struct sluice_delivered *d)
+{
+    LIST_EACH(item, after, &l->sessions)
+    {
+        struct session *s = CONTAINER(item, struct session, on_link);
+        if (app_id && link_app_id(l, s->app) != app_id)
+            continue;
+        if (!s->stream || !s->accepted)
+            continue; /* it is not a member yet */
+        if (except.n && sluice_ids_have(except, s->cid))
+            continue;
+        count(d, session_share(s, m));
+    }
+}
+
+/* The same app has another number on a sibling's link. */
+static void share_on_siblings(struct link *l, const struct sluice_broadcast *b,
+                              struct shared *m, struct sluice_delivered *d)
+{
+    LIST_EACH(item, after, &l->backend->pool->backends)
+    {
+        struct link *other = CONTAINER(item, struct backend, in_pool)->link;
+        if (!other || other == l)
+            continue;
+        unsigned id = 0;
+        if (b->app_id) {
+            struct app *a = link_app_named(other, l->apps[b->app_id - 1].name);
+            if (!a)
+                continue;
+            id = link_app_id(other, a);
+        }
+        share_on(other, id, b->except, m, d);
+    }
+}
+
+int link_broadcast(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_broadcast b;
+
+    int rc = sluice_broadcast_get(&b, f);
+    if (rc < 0)
+        return rc;
+    if (b.app_id > l->apps_n)
+        return -SLUICE_ERROR_PROTOCOL;
+    struct sluice_delivered d = {.token = b.token};
+    if (!text_is_bad(l, f, b.opcode, b.data)) {
+        struct shared *m = shared_create(b.opcode, b.data);
+        share_on(l, b.app_id, b.except, m, &d);
+        if (!(b.opts & SLUICE_BROADCAST_OWN_ONLY) &&
+            l->backend->pool->conf->set.cross_backend)
+            share_on_siblings(l, &b, m, &d);
+        shared_unref(m);
+    }
+    if (b.notify)
+        deliver(l, &d);
+    return 0;
+}
+
+int link_msend(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_msend b;
+
+    int rc = sluice_msend_get(&b, f);
+    if (rc < 0)
+        return rc;
+    struct sluice_delivered d = {.token = b.token};
+    if (!text_is_bad(l, f, b.opcode, b.data)) {
+        struct shared *m = shared_create(b.opcode, b.data);
+        for (size_t i = 0; i < sluice_ids_count(b.ids); i++) {
+            struct session *s =
+                slots_find(&bridge.slots, sluice_ids_at(b.ids, i));
+            if (!s || s->link != l || !s->stream || !s->accepted)
+                continue;
+            count(&d, session_share(s, m));
+        }
+        shared_unref(m);
+    }
+    if (b.notify)
+        deliver(l, &d);
+    return 0;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "handshake.h"
+
+#include "base/check.h"
+#include "serve/access_log.h"
+#include "ws/handshake.h"
+
+/* ---- subprotocols ---- */
+
+bool handshake_is_offered(struct request *r, struct str name)
+{
+    struct str offers =
+        http_head_join(&r->head, STR("Sec-WebSocket-Protocol"), r->arena);
+    struct str token;
+    while (ws_protocol_next(&offers, &token) == 1)
+        if (str_eq(token, name))
+            return true;
+    return false;
+}
+
+struct str handshake_best_offer(struct request *r,
+                                const struct websocket_conf *conf)
+{
+    for (size_t i = 0; i < conf->protocols.n; i++) {
+        const struct str *ours = conf->protocols.items[i];
+        if (handshake_is_offered(r, *ours))
+            return *ours;
+    }
+    return (struct str){0};
+}
+
+/* The location's list, when there is one, and the client's offer. */
+static bool may_choose(struct session *s, struct str name)
+{
+    const struct websocket_conf *conf = s->conf;
+    bool listed = !conf->protocols.n;
+
+    for (size_t i = 0; i < conf->protocols.n; i++)
+        listed |= str_eq(*(const struct str *)conf->protocols.items[i], name);
+    return listed && handshake_is_offered(s->request, name);
+}
+
+/* ---- fields of the backend ---- */
+
+/* Ours to say, or able to break the message (SLUICE section 15). */
+static bool is_reserved(struct str name)
+{
+    return http_field_is_hop_by_hop(name) ||
+           str_starts_nocase(name, STR("Sec-WebSocket-")) ||
+           str_eq_nocase(name, STR("Content-Length"));
+}
+
+static int get_field(const struct sluice_tlv *t, struct str *name,
+                     struct str *value)
+{
+    int rc = sluice_tlv_get_header(t, name, value);
+    if (rc < 0)
+        return rc;
+    *value = str_trim(*value);
+    if (!http_field_name_is_valid(*name) || !http_field_value_is_valid(*value))
+        return -SLUICE_ERROR_HANDSHAKE;
+    return 0;
+}
+
+/* ---- ACCEPT ---- */
+
+/* The log is written at the session's end when there is one; else the
+ * request, which costs more memory than the session, ends here. */
+static bool is_logged(struct request *r)
+{
+    const struct access_log_conf *conf = request_conf(r, &access_log_module);
+    return !conf->is_set || conf->logs.n;
+}
+
+void handshake_accept(struct session *s, struct str protocol,
+                      const uint8_t *fields, size_t n)
+{
+    struct request *r = s->request;
+    char accept[WS_ACCEPT_SIZE + 1];
+    struct buf head = {0};
+
+    ws_accept_of(http_head_find(&r->head, STR("Sec-WebSocket-Key")), accept);
+    buf_printf(&head,
+               "HTTP/1.1 101 Switching Protocols\r\n"
+               "Upgrade: websocket\r\n"
+               "Connection: Upgrade\r\n"
+               "Sec-WebSocket-Accept: %s\r\n",
+               accept);
+    if (protocol.n)
+        buf_printf(&head, "Sec-WebSocket-Protocol: %.*s\r\n",
+                   STR_ARG(protocol));
+    buf_put(&head, fields, n);
+    buf_put_str(&head, STR("\r\n"));
+
+    session_connect(s, request_take_stream(r));
+    struct iovec iov = {head.p, head.n};
+    s->base_out = s->stream->bytes_out;
+    stream_send(s->stream, &iov, 1);
+    buf_fini(&head);
+    if (!is_logged(r)) {
+        s->request = NULL;
+        r->handler_state = NULL;
+        request_end_taken(r, 101, iov.iov_len);
+    }
+    /* What the client sent behind its handshake is waiting. */
+    stream_resume(s->stream);
+}
+
+static int collect_fields(struct session *s, struct str tlvs, struct buf *out,
+                          struct str *protocol)
+{
+    struct sluice_tlv t;
+    struct str name, value;
+
+    while (sluice_tlv_next(&tlvs, &t) == 1) {
+        if (t.tag == SLUICE_TAG_SUBPROTOCOL) {
+            if (protocol->p || !may_choose(s, t.value))
+                return -SLUICE_ERROR_HANDSHAKE;
+            *protocol = t.value;
+        }
+        if (t.tag != SLUICE_TAG_HEADER)
+            continue;
+        int rc = get_field(&t, &name, &value);
+        if (rc < 0)
+            return rc;
+        if (is_reserved(name))
+            return -SLUICE_ERROR_HANDSHAKE;
+        buf_printf(out, "%.*s: %.*s\r\n", STR_ARG(name), STR_ARG(value));
+    }
+    return 0;
+}
+
+int upgrade_accepted(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_accept a;
+    struct str protocol = {0};
+    struct buf fields = {0};
+
+    int rc = sluice_accept_get(&a, f);
+    if (rc < 0)
+        return rc;
+    if (s->accepted || s->state == SESSION_REJECTING)
+        return -SLUICE_ERROR_BAD_STATE;
+    if (a.tunnel)
+        return -SLUICE_ERROR_UNSUPPORTED;
+    if (!s->stream) {
+        rc = collect_fields(s, a.tlvs, &fields, &protocol);
+        if (rc < 0) {
+            buf_fini(&fields);
+            return rc;
+        }
+        handshake_accept(s, protocol, fields.p, fields.n);
+        buf_fini(&fields);
+    }
+    s->accepted = true;
+    session_apply_options(s, a.tlvs);
+    if (s->event_mask & SLUICE_EVENT_OPENED)
+        link_send_empty(s->link, SLUICE_OPENED, 0, s->cid);
+    session_wake(s);
+    return 0;
+}
+
+/* ---- REJECT ---- */
+
+/* The status and the fields of the response; its body comes later. */
+static int prepare_response(struct session *s, const struct sluice_reject *j)
+{
+    struct request *r = s->request;
+    struct str tlvs = j->tlvs;
+    struct sluice_tlv t;
+    struct str name, value;
+
+    r->response.status = j->flags & SLUICE_REJECT_PASS ? 404 : j->status;
+    while (sluice_tlv_next(&tlvs, &t) == 1) {
+        if (t.tag != SLUICE_TAG_HEADER)
+            continue;
+        int rc = get_field(&t, &name, &value);
+        if (rc < 0)
+            return rc;
+        if (is_reserved(name))
+            continue;
+        value = arena_str(r->arena, value);
+        if (str_eq_nocase(name, STR("Content-Type")))
+            r->response.content_type = value;
+        else if (str_eq_nocase(name, STR("Location")))
+            r->response.location = value;
+        else if (str_eq_nocase(name, STR("Server")) ||
+                 str_eq_nocase(name, STR("Date")))
+            continue;
+        else
+            response_add(r, arena_str(r->arena, name), value);
+    }
+    return 0;
+}
+
+static void respond(struct session *s, struct str body)
+{
+    struct request *r = s->request;
+    struct response *p = &r->response;
+
+    body = arena_str(r->arena, body);
+    s->request = NULL;
+    r->handler_state = NULL;
+    session_finish(s, ENDING_REJECTED);
+    if (body.n || p->content_type.p) {
+        request_respond(r, p->status, p->content_type, body);
+        request_finish(r, VERDICT_DONE);
+    } else {
+        request_finish(r, (int)p->status);
+    }
+}
+
+static int reject_late(struct session *s)
+{
+    session_fail(s, ENDING_LATE_REJECT);
+    return 0;
+}
+
+int upgrade_rejected(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_reject j;
+
+    int rc = sluice_reject_get(&j, f);
+    if (rc < 0)
+        return rc;
+    if (s->accepted || s->state == SESSION_REJECTING)
+        return -SLUICE_ERROR_BAD_STATE;
+    if (s->stream)
+        return reject_late(s);
+    rc = prepare_response(s, &j);
+    if (rc < 0) {
+        response_reset(s->request);
+        return rc;
+    }
+    struct str body = sluice_tlv_find(j.tlvs, SLUICE_TAG_BODY);
+    if (!j.more) {
+        respond(s, body);
+        return 0;
+    }
+    session_set_state(s, SESSION_REJECTING);
+    buf_put_str(&s->pending, body);
+    return 0;
+}
+
+/* Its size is bounded by the credit that is never given back here. */
+int upgrade_body(struct session *s, const struct sluice_frame *f)
+{
+    if (s->state != SESSION_REJECTING)
+        return -SLUICE_ERROR_BAD_STATE;
+    if (s->outstanding_out >= s->window_out)
+        return -SLUICE_ERROR_FLOW_CONTROL;
+    s->outstanding_out += (uint32_t)f->payload.n;
+    s->link->outstanding_out += f->payload.n;
+    buf_put(&s->pending, f->payload.p, f->payload.n);
+    if (!(f->header.flags & SLUICE_FLAG_MORE))
+        respond(s, buf_str(&s->pending));
+    return 0;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/clock.h"
+#include "bridge/session.h"
+#include "sluice/hello.h"
+#include "ws/close.h"
+
+/* ---- frames about the link ---- */
+
+static int on_hello(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_hello h;
+
+    int rc = sluice_hello_get(&h, f);
+    if (rc < 0)
+        return rc;
+    if (h.role == SLUICE_ROLE_GATEWAY || !h.window || !h.link_window)
+        return -SLUICE_ERROR_HANDSHAKE;
+    if (h.flags & SLUICE_HELLO_HEALTH_CHECK) {
+        link_close(l, "it was a health check");
+        return 0;
+    }
+    const struct pool_settings *set = &l->backend->pool->conf->set;
+    l->reader.peer = h.role;
+    l->features = l->reader.features = h.features & LINK_FEATURES;
+    l->peer_max_frame = h.max_frame;
+    l->peer_window = h.window;
+    l->window_in = h.link_window < set->link_window_in ? h.link_window
+                                                       : set->link_window_in;
+    l->boot_id = h.epoch;
+    l->agent = arena_str(l->arena, sluice_tlv_find(h.tlvs, SLUICE_TAG_AGENT));
+    link_set_state(l, LINK_WARMING);
+    timer_set(bridge.loop, &l->timer, set->keepalive_ms / 2);
+    return 0;
+}
+
+static int on_keepalive(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_keepalive k;
+    int rc = sluice_keepalive_get(&k, f);
+    if (rc < 0 || k.reply)
+        return rc;
+    k.reply = true;
+    sluice_keepalive_put(&l->scratch, &k);
+    link_send_scratch(l);
+    return 0;
+}
+
+static int on_goaway(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_goaway g;
+    int rc = sluice_goaway_get(&g, f);
+    if (rc < 0)
+        return rc;
+    if (g.mode == SLUICE_GOAWAY_FATAL) {
+        link_close(l, "backend cannot go on");
+        return 0;
+    }
+    log_info(link_log(l), "backend takes no more clients");
+    if (l->state == LINK_READY || l->state == LINK_WARMING)
+        link_set_state(l, LINK_DRAINING);
+    return 0;
+}
+
+/* What a backend writes goes into a line of ours: no control characters. */
+static void log_text(struct link *l, enum log_level level, const char *what,
+                     struct str text)
+{
+    char clean[1024];
+    size_t n = text.n < sizeof clean ? text.n : sizeof clean;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        clean[i] = c < 0x20 || c == 0x7f ? '?' : text.p[i];
+    }
+    log_write(link_log(l), level, "%s: %.*s", what, (int)n, clean);
+}
+
+static bool may_log(struct link *l)
+{
+    uint64_t second = clock_now_ms() / 1000;
+    if (second != l->log_second) {
+        l->log_second = second;
+        l->logs = 0;
+    }
+    return l->logs++ < LINK_LOGS_PER_SECOND;
+}
+
+static int on_log(struct link *l, const struct sluice_frame *f)
+{
+    static const enum log_level levels[] = {
+        LEVEL_EMERG, LEVEL_ALERT,  LEVEL_CRIT, LEVEL_ERROR,
+        LEVEL_WARN,  LEVEL_NOTICE, LEVEL_INFO, LEVEL_DEBUG};
+    struct sluice_log line;
+
+    int rc = sluice_log_get(&line, f);
+    if (rc < 0)
+        return rc;
+    if (may_log(l)) {
+        /* A backend's emergency is at most an error of ours. */
+        enum log_level level = levels[line.level & 7];
+        if (level < LEVEL_ERROR)
+            level = LEVEL_ERROR;
+        log_text(l, level, "backend says", line.text);
+    }
+    return 0;
+}
+
+static void close_for_backend(struct session *s, unsigned code)
+{
+    if (s->stream && !s->close_sent && sluice_close_code_is_legal(code))
+        session_send_close(s, code, STR(""));
+    session_fail(s, ENDING_BACKEND_FAULT);
+}
+
+static int on_error(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_error_frame e;
+    int rc = sluice_error_get(&e, f);
+    if (rc < 0)
+        return rc;
+    if (may_log(l))
+        log_text(l,
+                 e.severity == SLUICE_SEVERITY_INFO ? LEVEL_WARN : LEVEL_ERROR,
+                 sluice_error_name(e.code), e.text);
+    if (e.severity == SLUICE_SEVERITY_LINK) {
+        link_close(l, "backend reported an error");
+    } else if (e.severity == SLUICE_SEVERITY_CLIENT) {
+        struct session *s = slots_find(&bridge.slots, e.cid);
+        if (s && s->link == l)
+            close_for_backend(s, e.ws_close_code);
+    }
+    return 0;
+}
+
+static void on_ready(struct link *l)
+{
+    if (l->state != LINK_WARMING || l->reader.peer != SLUICE_ROLE_BACKEND)
+        return;
+    if (l->drain_until_ms)
+        link_set_state(l, LINK_DRAINING);
+    else
+        link_set_state(l, LINK_READY);
+}
+
+/* A frame that is legal and that we do nothing for. */
+static void unsupported(struct link *l, const struct sluice_frame *f)
+{
+    link_send_error(l, f->header.cid, SLUICE_ERROR_UNSUPPORTED, f->header.type,
+                    SLUICE_SEVERITY_INFO, 0, "not supported");
+}
+
+/* ---- frames about a client ---- */
+
+static int on_set_opts(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_set_opts o;
+    int rc = sluice_set_opts_get(&o, f);
+    if (rc == 0)
+        session_apply_options(s, o.tlvs);
+    return rc;
+}
+
+static void hold(struct session *s, bool held)
+{
+    s->held = held;
+    if (!s->stream)
+        return;
+    if (held)
+        stream_pause(s->stream);
+    else
+        session_wake(s);
+}
+
+static int dispatch_client(struct link *l, struct session *s,
+                           const struct sluice_frame *f)
+{
+    enum sluice_type type = f->header.type;
+
+    if (type == SLUICE_TEXT || type == SLUICE_BINARY || type == SLUICE_CONT)
+        return session_take_data(s, f);
+    if (type == SLUICE_PING || type == SLUICE_PONG)
+        return session_take_control(s, f);
+    if (type == SLUICE_CLOSE)
+        return session_take_close(s, f);
+    if (type == SLUICE_ACCEPT)
+        return upgrade_accepted(s, f);
+    if (type == SLUICE_REJECT)
+        return upgrade_rejected(s, f);
+    if (type == SLUICE_HTTP_BODY)
+        return upgrade_body(s, f);
+    if (type == SLUICE_SET_OPTS)
+        return on_set_opts(s, f);
+    if (type == SLUICE_TERMINATE)
+        session_abort(s, ENDING_TERMINATED);
+    else if (type == SLUICE_PAUSE || type == SLUICE_UNPAUSE)
+        hold(s, type == SLUICE_PAUSE);
+    else
+        unsupported(l, f);
+    return 0;
+}
+
+static int on_client_frame(struct link *l, const struct sluice_frame *f)
+{
+    struct session *s = slots_find(&bridge.slots, f->header.cid);
+
+    /* It races with our CLOSED by design (SLUICE section 14); another link's
+     * client is as unknown here as one that never was. */
+    if (!s || s->link != l) {
+        l->strays++;
+        return 0;
+    }
+    int rc = dispatch_client(l, s, f);
+    if (rc == 0 || rc == -SLUICE_ERROR_PROTOCOL)
+        return rc;
+    uint64_t skipped;
+    if (log_limit_pass(&l->noise, &skipped))
+        log_err(link_log(l), "%s frame refused: %s",
+                sluice_type_name(f->header.type),
+                sluice_error_name((unsigned)-rc));
+    link_send_error(l, f->header.cid, (enum sluice_error) - rc, f->header.type,
+                    SLUICE_SEVERITY_CLIENT, WS_CLOSE_INTERNAL,
+                    sluice_error_name((unsigned)-rc));
+    if (s->link == l)
+        session_fail(s, ENDING_BACKEND_FAULT);
+    return 0;
+}
+
+/* ---- all frames ---- */
+
+/* 0, or a negated code that is fatal to the link. */
+static int dispatch(struct link *l, const struct sluice_frame *f)
+{
+    switch ((enum sluice_type)f->header.type) {
+    case SLUICE_HELLO:
+        return on_hello(l, f);
+    case SLUICE_READY:
+        on_ready(l);
+        return 0;
+    case SLUICE_KEEPALIVE:
+        return on_keepalive(l, f);
+    case SLUICE_GOAWAY:
+        return on_goaway(l, f);
+    case SLUICE_BYE:
+        l->bye = true;
+        link_close(l, "backend said goodbye");
+        return 0;
+    case SLUICE_ERROR:
+        return on_error(l, f);
+    case SLUICE_LOG:
+        return on_log(l, f);
+    case SLUICE_NOP:
+        return 0;
+    case SLUICE_ACK:
+        return link_on_ack(l, f);
+    case SLUICE_REGISTER:
+        return link_register(l, f);
+    case SLUICE_UNREGISTER:
+        return link_unregister(l, f);
+    case SLUICE_BROADCAST:
+        return link_broadcast(l, f);
+    case SLUICE_MSEND:
+        return link_msend(l, f);
+    case SLUICE_ACCEPT:
+    case SLUICE_REJECT:
+    case SLUICE_CLOSE:
+    case SLUICE_TERMINATE:
+    case SLUICE_SET_OPTS:
+    case SLUICE_TEXT:
+    case SLUICE_BINARY:
+    case SLUICE_CONT:
+    case SLUICE_PING:
+    case SLUICE_PONG:
+    case SLUICE_PAUSE:
+    case SLUICE_UNPAUSE:
+    case SLUICE_HTTP_BODY:
+        return on_client_frame(l, f);
+    case SLUICE_STATS_REQ:
+    case SLUICE_STATS:
+    case SLUICE_SETLOG:
+        unsupported(l, f);
+        return 0;
+    /* The reader lets none of these through: ours to send, or of a feature
+     * that is not in effect. */
+    case SLUICE_OPEN:
+    case SLUICE_OPENED:
+    case SLUICE_CLOSED:
+    case SLUICE_RESUME:
+    case SLUICE_RESUME_END:
+    case SLUICE_SET_STATE:
+    case SLUICE_DETACH:
+    case SLUICE_DETACHED:
+    case SLUICE_STATE:
+    case SLUICE_RAW:
+    case SLUICE_SUBSCRIBE:
+    case SLUICE_UNSUBSCRIBE:
+    case SLUICE_PUBLISH:
+    case SLUICE_BSTREAM:
+    case SLUICE_DELIVERED:
+    case SLUICE_PRESENCE_REQ:
+    case SLUICE_PRESENCE:
+    case SLUICE_HTTP_REQ:
+    case SLUICE_HTTP_RES:
+    case SLUICE_HTTP_INFO:
+    case SLUICE_HTTP_RESET:
+    case SLUICE_HTTP_TRAILERS:
+    case SLUICE_HTTP_DONE:
+    case SLUICE_CONN:
+    case SLUICE_CLIENT_ERROR:
+    case SLUICE_REGISTERED:
+    case SLUICE_CLAIM:
+    case SLUICE_UNCLAIM:
+        break;
+    }
+    return -SLUICE_ERROR_UNSUPPORTED;
+}
+
+void link_on_data(void *owner, struct span *in)
+{
+    struct link *l = owner;
+    struct sluice_frame f;
+    int got;
+
+    while ((got = sluice_reader_next(&l->reader, in, &f)) == 1) {
+        l->heard_ms = clock_now_ms();
+        int rc = dispatch(l, &f);
+        if (l->state == LINK_CLOSED)
+            return;
+        if (rc < 0) {
+            link_fail(l, (enum sluice_error) - rc, f.header.type, "refused");
+            return;
+        }
+    }
+    if (got < 0)
+        link_fail(l, (enum sluice_error) - got, l->reader.bad_type,
+                  "malformed");
+}

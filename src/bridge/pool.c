@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "bridge/session.h"
+
+enum {
+    BACKOFF_MIN_MS = 100,
+    BACKOFF_MAX_MS = 5000,
+};
+
+struct bridge bridge;
+
+struct pool *pool_find(struct str name)
+{
+    if (!bridge.loop)
+        return NULL;
+    LIST_EACH(item, after, &bridge.pools)
+    {
+        struct pool *p = CONTAINER(item, struct pool, link);
+        if (str_eq(p->name, name))
+            return p;
+    }
+    return NULL;
+}
+
+/* ---- one backend ---- */
+
+static struct peer *peer_of(struct backend *b)
+{
+    return b->index >= 0 ? &b->pool->balance.peers[b->index] : NULL;
+}
+
+static void pool_destroy_if_done(struct pool *p)
+{
+    if (!p->retired || !list_is_empty(&p->backends))
+        return;
+    list_remove(&p->link);
+    generation_unref(p->generation);
+    free(p->balance.peers);
+    free((void *)(uintptr_t)p->name.p);
+    free(p);
+}
+
+static void bury_backend(struct loop_task *task)
+{
+    struct backend *b = CONTAINER(task, struct backend, grave);
+    struct pool *p = b->pool;
+    list_remove(&b->in_pool);
+    free(b->path);
+    free(b);
+    pool_destroy_if_done(p);
+}
+
+static void forget(struct backend *b)
+{
+    timer_clear(&b->retry);
+    if (!list_is_linked(&b->grave.link))
+        loop_bury(bridge.loop, &b->grave);
+}
+
+/* Half of the interval is fixed, half is chance, so that many workers do not
+ * dial a reborn backend in step. */
+static void dial_later(struct backend *b)
+{
+    uint32_t half = b->backoff_ms / 2;
+    timer_set(bridge.loop, &b->retry, half + random_below(half + 1));
+    b->backoff_ms *= 2;
+    if (b->backoff_ms > BACKOFF_MAX_MS)
+        b->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static void dial(struct backend *b)
+{
+    struct log_ctx log = {.target = log_process.target,
+                          .doing = "connecting to a backend"};
+    uint64_t skipped;
+
+    b->link = link_create(b);
+    if (b->link)
+        return;
+    int error = errno;
+    if (error != EACCES && log_limit_pass(&b->noise, &skipped))
+        log_errno(&log, LEVEL_ERROR, error, "connect() to unix:%s failed",
+                  b->path);
+    dial_later(b);
+}
+
+static void on_retry(struct timer *t)
+{
+    dial(CONTAINER(t, struct backend, retry));
+}
+
+void backend_link_ready(struct backend *b)
+{
+    struct peer *peer = peer_of(b);
+    b->backoff_ms = BACKOFF_MIN_MS;
+    b->noise = (struct log_limit){0};
+    if (peer)
+        peer->unready = false;
+    log_info(link_log(b->link), "backend is ready");
+}
+
+void backend_link_unready(struct backend *b)
+{
+    struct peer *peer = peer_of(b);
+    if (peer)
+        peer->unready = true;
+}
+
+void backend_link_ended(struct backend *b)
+{
+    b->link = NULL;
+    if (b->index < 0 || bridge.draining)
+        forget(b);
+    else
+        dial_later(b);
+}
+
+static struct backend *backend_create(struct pool *p,
+                                      const struct pool_server *server)
+{
+    struct backend *b = xcalloc(1, sizeof *b);
+    b->pool = p;
+    b->path = xstrdup(server->path);
+    b->index = -1;
+    b->backoff_ms = BACKOFF_MIN_MS;
+    b->grave.run = bury_backend;
+    timer_init(&b->retry, on_retry);
+    list_push_back(&p->backends, &b->in_pool);
+    return b;
+}
+
+static void retire(struct backend *b)
+{
+    if (list_is_linked(&b->grave.link))
+        return;
+    b->index = -1;
+    if (b->link)
+        link_drain(b->link, b->pool->conf->set.drain_timeout_ms);
+    else
+        forget(b);
+}
+
+/* ---- one pool ---- */
+
+static struct backend *find_backend(struct pool *p, const char *path)
+{
+    LIST_EACH(item, after, &p->backends)
+    {
+        struct backend *b = CONTAINER(item, struct backend, in_pool);
+        bool is_leaving = list_is_linked(&b->grave.link) ||
+                          (b->link && b->link->drain_until_ms);
+        if (!is_leaving && strcmp(b->path, path) == 0)
+            return b;
+    }
+    return NULL;
+}
+
+static void fill_peer(struct peer *peer, const struct pool_server *server,
+                      struct backend *b)
+{
+    *peer = (struct peer){
+        .name = str_c(b->path),
+        .object = b,
+        .weight = server->weight,
+        .max_conns = server->max_clients,
+        .backup = server->backup,
+        .down = server->down,
+        .unready = !b->link || b->link->state != LINK_READY,
+        .active = b->link ? (uint32_t)b->link->sessions_n : 0,
+    };
+}
+
+/* What the new configuration says of this pool.  Backends are known by their
+ * paths; links to those that stay are kept as they are. */
+static void configure(struct pool *p, struct generation *g,
+                      const struct pool_conf *conf)
+{
+    struct generation *old = p->generation;
+    struct peer *peers = xcalloc(conf->servers_n, sizeof *peers);
+
+    p->generation = generation_ref(g);
+    p->conf = conf;
+    p->retired = false;
+    LIST_EACH(item, after, &p->backends)
+    {
+        CONTAINER(item, struct backend, in_pool)->index = -1;
+    }
+    for (size_t i = 0; i < conf->servers_n; i++) {
+        const struct pool_server *server = &conf->servers[i];
+        struct backend *b = find_backend(p, server->path);
+        if (!b)
+            b = backend_create(p, server);
+        b->spawned = server->spawn >= 0;
+        b->index = (int)i;
+        fill_peer(&peers[i], server, b);
+    }
+    free(p->balance.peers);
+    p->balance = (struct balance){
+        .method = conf->set.method, .peers = peers, .peers_n = conf->servers_n};
+    LIST_EACH(item, after, &p->backends)
+    {
+        struct backend *b = CONTAINER(item, struct backend, in_pool);
+        if (b->index < 0 || conf->servers[b->index].down)
+            retire(b);
+        else if (!b->link && !timer_is_set(&b->retry))
+            dial(b);
+    }
+    if (old)
+        generation_unref(old);
+}
+
+static struct pool *pool_create(struct str name)
+{
+    struct pool *p = xcalloc(1, sizeof *p);
+    char *copy = xmalloc(name.n + 1);
+
+    memcpy(copy, name.p, name.n);
+    p->name = str_n(copy, name.n);
+    list_init(&p->backends);
+    list_push_back(&bridge.pools, &p->link);
+    return p;
+}
+
+static void retire_pool(struct pool *p)
+{
+    p->retired = true;
+    LIST_EACH(item, after, &p->backends)
+    {
+        retire(CONTAINER(item, struct backend, in_pool));
+    }
+}
+
+/* ---- the worker's calls ---- */
+
+static void begin(struct loop *loop, unsigned process, uint64_t epoch)
+{
+    bridge = (struct bridge){.loop = loop, .process = process, .epoch = epoch};
+    list_init(&bridge.pools);
+    list_init(&bridge.sessions);
+    slots_init(&bridge.slots, process);
+}
+
+void bridge_adopt(struct loop *loop, struct generation *g, unsigned process,
+                  uint64_t epoch)
+{
+    size_t it = 0;
+    const struct pool_conf *conf;
+
+    if (!bridge.loop)
+        begin(loop, process, epoch);
+    if (bridge.draining)
+        return;
+    while ((conf = pool_conf_next(g, &it))) {
+        struct pool *p = pool_find(conf->name);
+        configure(p ? p : pool_create(conf->name), g, conf);
+    }
+    LIST_EACH(item, after, &bridge.pools)
+    {
+        struct pool *p = CONTAINER(item, struct pool, link);
+        if (!p->retired && !pool_conf_find(g, p->name))
+            retire_pool(p);
+    }
+}
+
+void bridge_drain(void)
+{
+    if (!bridge.loop || bridge.draining)
+        return;
+    bridge.draining = true;
+    LIST_EACH(item, after, &bridge.sessions)
+    {
+        session_fail(CONTAINER(item, struct session, all), ENDING_SHUTDOWN);
+    }
+    LIST_EACH(item, after, &bridge.pools)
+    {
+        retire_pool(CONTAINER(item, struct pool, link));
+    }
+}
+
+size_t bridge_live(void)
+{
+    return bridge.live;
+}
+
+void bridge_stop(void)
+{
+    if (!bridge.loop)
+        return;
+    bridge.draining = true;
+    while (!list_is_empty(&bridge.sessions))
+        session_destroy_now(
+            CONTAINER(bridge.sessions.next, struct session, all));
+    LIST_EACH(item, after, &bridge.pools)
+    {
+        struct pool *p = CONTAINER(item, struct pool, link);
+        p->retired = true;
+        LIST_EACH(backend, next, &p->backends)
+        {
+            struct backend *b = CONTAINER(backend, struct backend, in_pool);
+            b->index = -1;
+            if (b->link)
+                link_close(b->link, "the worker stops");
+            else
+                forget(b);
+        }
+    }
+    /* Graves are dug by now, nothing is looked up any more. */
+    struct loop *loop = bridge.loop;
+    loop_turn(loop, false);
+    slots_fini(&bridge.slots);
+    bridge.loop = NULL;
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bridge/session.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "serve/access_log.h"
+#include "ws/close.h"
+
+static const char *const state_names[] = {
+    [SESSION_OPENING] = "opening",     [SESSION_REJECTING] = "rejecting",
+    [SESSION_CONNECTED] = "connected", [SESSION_CLOSING] = "closing",
+    [SESSION_FLUSHING] = "flushing",   [SESSION_LINGERING] = "lingering",
+    [SESSION_DEAD] = "dead",
+};
+
+void session_set_state(struct session *s, enum session_state state)
+{
+    log_debug(&s->log, "session %s -> %s", state_names[s->state],
+              state_names[state]);
+    s->state = (uint8_t)state;
+    s->state_ms = clock_now_ms();
+}
+
+static bool is_over(const struct session *s)
+{
+    return s->state >= SESSION_LINGERING;
+}
+
+static void describe(const struct log_ctx *ctx, struct buf *line)
+{
+    const struct session *s = CONTAINER(ctx, struct session, log);
+    buf_printf(line, ", client: %s", s->client);
+    if (s->link)
+        buf_printf(line, ", backend: unix:%s", s->link->backend->path);
+}
+
+/* ---- time ---- */
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The ms until at + limit, 0 when that has passed. */
+static uint64_t ms_until(uint64_t at, uint64_t limit, uint64_t now)
+{
+    return now - at >= limit ? 0 : at + limit - now;
+}
+
+/* How long a state other than CONNECTED may last. */
+static uint64_t state_limit_ms(const struct session *s)
+{
+    switch ((enum session_state)s->state) {
+    case SESSION_OPENING:
+    case SESSION_REJECTING:
+        return s->conf->pool->set.accept_timeout_ms;
+    case SESSION_CLOSING:
+    case SESSION_FLUSHING:
+        return s->conf->close_timeout_ms;
+    case SESSION_LINGERING:
+        return min_u64(s->conf->close_timeout_ms, SESSION_LINGER_MS);
+    case SESSION_CONNECTED:
+    case SESSION_DEAD:
+        break;
+    }
+    return UINT64_MAX;
+}
+
+static void die(struct session *s, bool reset);
+
+static void state_timed_out(struct session *s)
+{
+    switch ((enum session_state)s->state) {
+    case SESSION_OPENING:
+    case SESSION_REJECTING:
+        session_finish(s, ENDING_ACCEPT_TIMEOUT);
+        break;
+    case SESSION_CLOSING:
+        session_abort(s, ENDING_CLOSE_TIMEOUT);
+        break;
+    case SESSION_FLUSHING:
+        session_abort(s, ENDING_SEND_TIMEOUT);
+        break;
+    case SESSION_LINGERING:
+        die(s, stream_queued(s->stream) > 0);
+        break;
+    case SESSION_CONNECTED:
+    case SESSION_DEAD:
+        break;
+    }
+}
+
+/* A client that we keep from talking cannot be silent. */
+static bool is_kept_waiting(const struct session *s)
+{
+    return s->stream->paused;
+}
+
+static void send_our_ping(struct session *s, uint64_t now)
+{
+    s->pinged_ms = now;
+    session_send_control(s, WS_PING, NULL, 0);
+}
+
+static uint64_t check_pings(struct session *s, uint64_t now)
+{
+    const struct websocket_conf *conf = s->conf;
+
+    if (!conf->ping_ms || is_kept_waiting(s))
+        return UINT64_MAX;
+    if (s->pinged_ms) {
+        uint64_t left = ms_until(s->pinged_ms, conf->ping_timeout_ms, now);
+        if (!left)
+            session_abort(s, ENDING_PING_TIMEOUT);
+        return left;
+    }
+    uint64_t left = ms_until(s->heard_ms, conf->ping_ms, now);
+    if (left)
+        return left;
+    send_our_ping(s, now);
+    return conf->ping_timeout_ms;
+}
+
+static uint64_t check_idle(struct session *s, uint64_t now)
+{
+    uint64_t limit =
+        s->idle_timeout_ms ? s->idle_timeout_ms : s->conf->idle_timeout_ms;
+
+    if (!limit)
+        return UINT64_MAX;
+    /* What the backend sends counts too, our pings do not. */
+    uint64_t active = s->heard_ms > s->active_ms ? s->heard_ms : s->active_ms;
+    uint64_t left = ms_until(active, limit, now);
+    if (!left && is_kept_waiting(s))
+        return limit;
+    if (!left)
+        session_fail(s, ENDING_IDLE);
+    return left;
+}
+
+static uint64_t check_sending(struct session *s, uint64_t now)
+{
+    uint64_t limit = s->conf->send_timeout_ms;
+
+    /* Nobody sets this timer when output begins to wait: looking once in
+     * every interval finds it in time. */
+    if (!stream_queued(s->stream))
+        return limit;
+    uint64_t left = ms_until(s->written_ms, limit, now);
+    if (!left)
+        session_abort(s, ENDING_SEND_TIMEOUT);
+    return left;
+}
+
+static void on_timer(struct timer *t)
+{
+    struct session *s = CONTAINER(t, struct session, timer);
+    uint64_t now = clock_now_ms();
+    uint64_t limit = state_limit_ms(s);
+    uint64_t next = UINT64_MAX;
+
+    if (limit != UINT64_MAX) {
+        next = ms_until(s->state_ms, limit, now);
+        if (!next) {
+            state_timed_out(s);
+            return;
+        }
+    }
+    uint64_t (*const checks[])(struct session *, uint64_t) = {
+        check_sending, check_idle, check_pings};
+    for (size_t i = 0; i < COUNT(checks) && s->state == SESSION_CONNECTED; i++)
+        next = min_u64(next, checks[i](s, now));
+    if (!is_over(s))
+        timer_set(bridge.loop, t, next);
+    else if (s->state == SESSION_LINGERING)
+        timer_set(bridge.loop, t, state_limit_ms(s));
+}
+
+/* ---- birth ---- */
+
+struct session *session_create(struct request *r,
+                               const struct websocket_conf *conf)
+{
+    struct session *s = xcalloc(1, sizeof *s);
+    char text[ADDRESS_TEXT_MAX];
+    struct str ip = address_ip_text(request_remote(r), text);
+
+    s->request = r;
+    s->conf = conf;
+    s->generation = generation_ref(r->generation);
+    s->log = (struct log_ctx){
+        .target = r->log.target,
+        .connection = request_connection(r),
+        .describe = describe,
+    };
+    if (ip.n >= sizeof s->client)
+        ip.n = sizeof s->client - 1;
+    memcpy(s->client, ip.p, ip.n);
+    s->auto_pong = conf->auto_pong;
+    s->event_mask = SLUICE_EVENT_OPENED;
+    s->state_ms = clock_now_ms();
+    timer_init(&s->timer, on_timer);
+    list_push_back(&bridge.sessions, &s->all);
+    bridge.live++;
+    timer_set(bridge.loop, &s->timer, state_limit_ms(s));
+    return s;
+}
+
+bool session_bind(struct session *s, struct link *l, struct app *app)
+{
+    const struct pool_settings *set = &s->conf->pool->set;
+
+    s->cid = slots_take(&bridge.slots, s);
+    if (!s->cid)
+        return false;
+    s->link = l;
+    s->app = app;
+    list_push_back(&l->sessions, &s->on_link);
+    l->sessions_n++;
+    l->backend->pool->clients++;
+    if (app) {
+        app->clients++;
+        s->event_mask = app->event_mask;
+        s->idle_timeout_ms = app->idle_timeout_ms;
+        s->max_message = app->max_message;
+        if (app->auto_pong >= 0)
+            s->auto_pong = app->auto_pong;
+    }
+    s->window_in = (uint32_t)min_u64(set->client_window, l->peer_window);
+    s->window_out = (uint32_t)set->reply_window;
+    return true;
+}
+
+void session_unbind(struct session *s)
+{
+    struct link *l = s->link;
+    struct backend *b = l->backend;
+
+    link_settle(l, s);
+    slots_give(&bridge.slots, s->cid);
+    list_remove(&s->on_link);
+    l->sessions_n--;
+    b->pool->clients--;
+    if (s->app)
+        s->app->clients--;
+    if (b->index >= 0)
+        balance_release(&b->pool->balance.peers[b->index]);
+    s->link = NULL;
+    s->app = NULL;
+    link_session_gone(l);
+}
+
+void session_connect(struct session *s, struct stream *stream)
+{
+    int on = 1;
+
+    s->stream = stream;
+    stream_hand_over(stream, &session_events, s);
+    /* Messages are often small and in a hurry; fails for a Unix socket. */
+    setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ws_reader_init(&s->reader, &s->conf->limits);
+    s->heard_ms = s->written_ms = s->active_ms = clock_now_ms();
+    session_set_state(s, SESSION_CONNECTED);
+    timer_set(bridge.loop, &s->timer, 0);
+}
+
+void session_apply_options(struct session *s, struct str tlvs)
+{
+    struct sluice_tlv t;
+    uint16_t id;
+    uint32_t value;
+
+    while (sluice_tlv_next(&tlvs, &t) == 1) {
+        if (t.tag != SLUICE_TAG_OPT || sluice_tlv_get_opt(&t, &id, &value) < 0)
+            continue;
+        if (id == SLUICE_OPT_EVENT_MASK)
+            s->event_mask = value;
+        else if (id == SLUICE_OPT_AUTO_PONG)
+            s->auto_pong = value != 0;
+        else if (id == SLUICE_OPT_MAX_MESSAGE)
+            s->max_message = value;
+        else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS) {
+            s->idle_timeout_ms = value;
+            timer_set(bridge.loop, &s->timer, 0);
+        }
+    }
+}
+
+/* ---- endings ---- */
+
+static void bury(struct loop_task *task)
+{
+    struct session *s = CONTAINER(task, struct session, grave);
+    buf_fini(&s->pending);
+    session_drop_waiting(s);
+    if (s->close_reason)
+        shared_unref(s->close_reason);
+    generation_unref(s->generation);
+    free(s);
+}
+
+void session_keep_reason(struct session *s, struct span reason)
+{
+    if (!reason.n || s->close_reason)
+        return;
+    s->close_reason = xmalloc(sizeof *s->close_reason + reason.n);
+    s->close_reason->references = 1;
+    s->close_reason->n = reason.n;
+    memcpy(s->close_reason->bytes, reason.p, reason.n);
+}
+
+/* The request is logged, and forgotten. */
+static void end_request(struct session *s)
+{
+    struct request *r = s->request;
+    if (!r || !s->stream)
+        return;
+    s->request = NULL;
+    r->handler_state = NULL;
+    request_end_taken(r, 101, s->stream->bytes_out - s->base_out);
+}
+
+static void die(struct session *s, bool reset)
+{
+    if (s->state == SESSION_DEAD)
+        return;
+    session_set_state(s, SESSION_DEAD);
+    timer_clear(&s->timer);
+    if (s->stream && reset)
+        stream_reset(s->stream);
+    else if (s->stream)
+        stream_close(s->stream);
+    list_remove(&s->all);
+    bridge.live--;
+    s->grave.run = bury;
+    loop_bury(bridge.loop, &s->grave);
+}
+
+/* What CLOSED says the session was closed with. */
+static unsigned final_code(const struct session *s,
+                           const struct ending_row *row)
+{
+    if (s->close_code)
+        return s->close_code;
+    return row->code && s->stream ? row->code : WS_CLOSE_ABNORMAL;
+}
+
+static void tell_backend(struct session *s, const struct ending_row *row)
+{
+    struct sluice_closed c = {
+        .cid = s->cid,
+        .code = (uint16_t)final_code(s, row),
+        .cause = (uint8_t)row->cause,
+        .messages_in = s->seq_in,
+        .messages_out = s->seq_flushed,
+        .lost_out = s->seq_out - s->seq_flushed,
+    };
+    if (s->close_seen && s->close_sent)
+        c.flags |= SLUICE_CLOSED_CLEAN;
+    if (s->by_backend)
+        c.flags |= SLUICE_CLOSED_BY_BACKEND;
+    if (s->stream) {
+        c.error = (uint16_t)s->stream->error;
+        c.bytes_in = s->reader.wire_bytes;
+        c.bytes_out = s->stream->bytes_out - s->base_out;
+    }
+    if (s->close_reason)
+        c.reason = str_n(s->close_reason->bytes, s->close_reason->n);
+    sluice_closed_put(&s->link->scratch, &c);
+    link_send_scratch(s->link);
+}
+
+/* Read on, and drop it: closing with unread input would send a RST, which
+ * can destroy our close frame on its way (RFC 6455 section 7.1.1). */
+static void linger(struct session *s)
+{
+    session_set_state(s, SESSION_LINGERING);
+    session_drop_waiting(s);
+    buf_fini(&s->pending);
+    if (s->eof && !stream_queued(s->stream)) {
+        die(s, false);
+        return;
+    }
+    stream_shutdown(s->stream);
+    stream_resume(s->stream);
+    timer_set(bridge.loop, &s->timer, state_limit_ms(s));
+}
+
+/* Everything but what becomes of the socket. */
+static void finish(struct session *s, enum ending ending)
+{
+    const struct ending_row *row = ending_row(ending);
+
+    s->ending = (uint8_t)ending;
+    log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
+              s->seq_in, s->seq_out);
+    if (s->link) {
+        tell_backend(s, row);
+        session_unbind(s);
+    }
+    end_request(s);
+}
+
+/* Before the 101 there is a request to answer and no stream. */
+static void finish_early(struct session *s, enum ending ending)
+{
+    unsigned status = ending_row(ending)->status;
+
+    finish(s, ending);
+    if (status && s->request)
+        upgrade_refuse(s, status);
+    die(s, false);
+}
+
+void session_finish(struct session *s, enum ending ending)
+{
+    if (is_over(s))
+        return;
+    if (!s->stream) {
+        finish_early(s, ending);
+        return;
+    }
+    finish(s, ending);
+    linger(s);
+}
+
+void session_fail(struct session *s, enum ending ending)
+{
+    unsigned code = ending_row(ending)->code;
+
+    if (is_over(s))
+        return;
+    if (ending == ENDING_BACKEND_LOST)
+        code = s->conf->pool->set.loss_code;
+    if (s->stream && code) {
+        if (!s->close_sent)
+            session_send_close(s, code, STR(""));
+        if (!s->close_code)
+            s->close_code = (uint16_t)code;
+    }
+    session_finish(s, ending);
+}
+
+void session_abort(struct session *s, enum ending ending)
+{
+    if (is_over(s))
+        return;
+    if (!s->stream) {
+        finish_early(s, ending);
+        return;
+    }
+    finish(s, ending);
+    die(s, ending == ENDING_TERMINATED || stream_queued(s->stream) > 0);
+}
+
+void session_lost(struct session *s)
+{
+    session_unbind(s);
+    if (!s->stream && s->state == SESSION_OPENING && !s->offered_again) {
+        s->offered_again = true;
+        if (!upgrade_offer(s))
+            return;
+    }
+    session_fail(s, ENDING_BACKEND_LOST);
+}
+
+void session_gone(struct session *s)
+{
+    if (s->state == SESSION_LINGERING)
+        die(s, false);
+}
+
+void session_destroy_now(struct session *s)
+{
+    if (!is_over(s))
+        finish(s, ENDING_SHUTDOWN);
+    if (s->request)
+        s->request->handler_state = NULL;
+    die(s, false);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/check.h"
+#include "base/clock.h"
+#include "bridge/session.h"
+#include "ws/close.h"
+
+/* ---- to the backend ---- */
+
+static bool has_credit(const struct session *s)
+{
+    return s->outstanding_in < s->window_in && link_has_credit(s->link);
+}
+
+static bool is_streamed(const struct session *s)
+{
+    return s->event_mask & SLUICE_EVENT_FRAGMENTS &&
+           s->link->features & SLUICE_FEATURE_FRAGMENTS;
+}
+
+/* What the wire took beyond the payload since it was last told. */
+static uint16_t wire_delta(struct session *s, size_t n)
+{
+    if (!(s->event_mask & SLUICE_EVENT_WIRE) ||
+        !(s->link->features & SLUICE_FEATURE_WIRECOUNT))
+        return 0;
+    int64_t delta = (int64_t)(s->reader.wire_bytes - s->wire_seen) - (int64_t)n;
+    s->wire_seen = s->reader.wire_bytes;
+    if (delta > INT16_MAX)
+        delta = INT16_MAX;
+    if (delta < INT16_MIN)
+        delta = INT16_MIN;
+    return (uint16_t)(int16_t)delta;
+}
+
+static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
+{
+    enum sluice_type type = SLUICE_CONT;
+
+    if (!s->in_started) {
+        type = s->in_opcode == WS_TEXT ? SLUICE_TEXT : SLUICE_BINARY;
+        s->seq_in++;
+    }
+    s->in_started = more;
+    link_send_data(s->link, s, type, more ? SLUICE_FLAG_MORE : 0,
+                   wire_delta(s, n), p, n);
+}
+
+/*
+ * Send what may be sent of the n bytes at p, which go on the message under
+ * way and are its end when last.  Returns how many were used; *done when the
+ * end was sent.  A message goes in one frame when it fits in one, unless the
+ * backend asked for pieces; credit is looked at before every frame.
+ */
+static size_t send_pieces(struct session *s, const uint8_t *p, size_t n,
+                          bool last, bool *done)
+{
+    size_t max = s->link->peer_max_frame;
+    size_t at = 0;
+
+    *done = false;
+    while (!*done && has_credit(s)) {
+        size_t left = n - at;
+        if (left > max) {
+            send_piece(s, p + at, max, true);
+            at += max;
+        } else if (last) {
+            send_piece(s, p + at, left, false);
+            at = n;
+            *done = true;
+        } else if (left && is_streamed(s)) {
+            send_piece(s, p + at, left, true);
+            at = n;
+        } else {
+            break;
+        }
+    }
+    return at;
+}
+
+/* Something is here that could be sent if there were credit. */
+static bool is_due(const struct session *s)
+{
+    if (s->in_last)
+        return true;
+    if (!s->pending.n)
+        return false;
+    return s->pending.n > s->link->peer_max_frame || is_streamed(s);
+}
+
+static void forward_pending(struct session *s)
+{
+    bool done;
+    size_t used = send_pieces(s, s->pending.p, s->pending.n, s->in_last, &done);
+
+    if (done) {
+        /* An idle session keeps no buffer. */
+        buf_fini(&s->pending);
+        s->in_last = false;
+        s->in_opcode = 0;
+    } else {
+        buf_drop(&s->pending, used);
+    }
+}
+
+static void forward(struct session *s, struct span data, bool last)
+{
+    if (s->pending.n) {
+        buf_put(&s->pending, data.p, data.n);
+        s->in_last = last;
+        forward_pending(s);
+        return;
+    }
+    bool done;
+    size_t used = send_pieces(s, data.p, data.n, last, &done);
+    if (done) {
+        s->in_opcode = 0;
+        return;
+    }
+    s->in_last = last;
+    if (used < data.n)
+        buf_put(&s->pending, data.p + used, data.n - used);
+}
+
+/* ---- events of the client ---- */
+
+static void on_message(struct session *s, const struct ws_event *ev)
+{
+    if (ev->first) {
+        s->in_opcode = (uint8_t)ev->opcode;
+        s->in_started = false;
+    }
+    if (s->max_message && s->reader.message_size > s->max_message) {
+        session_fail(s, ENDING_WS_TOO_BIG);
+        return;
+    }
+    forward(s, ev->data, ev->last);
+}
+
+static void tell_control(struct session *s, enum sluice_type type,
+                         bool automatic, struct span data)
+{
+    struct sluice_ping p = {
+        .type = type,
+        .cid = s->cid,
+        .automatic = automatic,
+        .data = str_n(data.p, data.n),
+    };
+    sluice_ping_put(&s->link->scratch, &p);
+    link_send_scratch(s->link);
+}
+
+static void on_ping(struct session *s, const struct ws_event *ev)
+{
+    bool answer = s->auto_pong && !s->close_sent;
+
+    if (answer && stream_queued(s->stream) < SESSION_PONG_QUEUE)
+        session_send_control(s, WS_PONG, ev->data.p, ev->data.n);
+    if (s->event_mask & SLUICE_EVENT_PING || !s->auto_pong)
+        tell_control(s, SLUICE_PING, answer, ev->data);
+}
+
+static void on_pong(struct session *s, const struct ws_event *ev)
+{
+    if (s->event_mask & SLUICE_EVENT_PONG)
+        tell_control(s, SLUICE_PONG, false, ev->data);
+}
+
+/* RFC 6455 section 5.5.1: answer with the same code, then the connection is
+ * ours to close. */
+static void on_close(struct session *s, const struct ws_event *ev)
+{
+    s->close_seen = true;
+    s->close_code = ev->code;
+    session_keep_reason(s, ev->data);
+    if (s->event_mask & SLUICE_EVENT_CLOSING && !s->by_backend) {
+        struct sluice_close c = {
+            .cid = s->cid,
+            .code = ev->code == WS_CLOSE_NONE ? 0 : ev->code,
+            .reason = str_n(ev->data.p, ev->data.n),
+        };
+        sluice_close_put(&s->link->scratch, &c);
+        link_send_scratch(s->link);
+    }
+    if (!s->close_sent)
+        session_send_close(s, ev->code, STR(""));
+    session_set_state(s, SESSION_FLUSHING);
+    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    if (!stream_queued(s->stream))
+        session_on_written(s, 0);
+}
+
+static void on_event(struct session *s, const struct ws_event *ev)
+{
+    switch (ev->type) {
+    case WS_EVENT_DATA:
+        on_message(s, ev);
+        break;
+    case WS_EVENT_PING:
+        on_ping(s, ev);
+        break;
+    case WS_EVENT_PONG:
+        on_pong(s, ev);
+        break;
+    case WS_EVENT_CLOSE:
+        on_close(s, ev);
+        break;
+    }
+}
+
+/* ---- reading ---- */
+
+/* May the next event be taken?  When credit is missing, the session is put
+ * where it is found when there is some. */
+static bool may_read(struct session *s)
+{
+    if (!s->accepted || s->held)
+        return false;
+    if (has_credit(s))
+        return !is_due(s);
+    if (!link_has_credit(s->link) && !list_is_linked(&s->starved))
+        list_push_back(&s->link->starved, &s->starved);
+    return false;
+}
+
+static void on_data(void *owner, struct span *in)
+{
+    struct session *s = owner;
+    struct ws_event ev;
+
+    s->heard_ms = clock_now_ms();
+    s->pinged_ms = 0;
+    while (session_is_open(s)) {
+        if (!may_read(s)) {
+            stream_pause(s->stream);
+            return;
+        }
+        int got = ws_reader_next(&s->reader, in, &ev);
+        if (got == 0)
+            return;
+        if (got > 0)
+            on_event(s, &ev);
+        else
+            session_fail(s, ending_of_ws_code(got));
+    }
+    /* It is closing, or over: nothing that follows has a meaning. */
+    span_advance(in, in->n);
+}
+
+static void on_end(void *owner, enum stream_end end, int error)
+{
+    struct session *s = owner;
+    (void)error;
+
+    s->eof = true;
+    if (s->state == SESSION_LINGERING) {
+        if (end == STREAM_ERROR || !stream_queued(s->stream))
+            session_gone(s);
+    } else if (end == STREAM_ERROR) {
+        session_abort(s, s->close_seen ? ENDING_CLIENT_CLOSED
+                                       : ENDING_SOCKET_FAILED);
+    } else if (s->state != SESSION_FLUSHING) {
+        session_abort(s, ENDING_CLIENT_GONE);
+    }
+}
+
+const struct stream_events session_events = {
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_written = session_on_written,
+};
+
+void session_wake(struct session *s)
+{
+    if (!s->stream || !session_is_open(s))
+        return;
+    if (is_due(s) && has_credit(s))
+        forward_pending(s);
+    if (s->stream->paused && may_read(s))
+        stream_resume(s->stream);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "bridge/session.h"
+#include "ws/close.h"
+
+enum {
+    COPY_MAX = 1024,      /* payload bytes that leave in one piece with a
+                             header */
+    SHARE_COPY_MAX = 512, /* a shared message below this is copied: a block of
+                             a queue costs less than a reference */
+};
+
+/* ---- frames to the client ---- */
+
+/* Say when output begins to wait, and count it. */
+static void put(struct session *s, const void *p, size_t n)
+{
+    if (!stream_queued(s->stream))
+        s->written_ms = clock_now_ms();
+    stream_put(s->stream, p, n);
+    s->put += n;
+}
+
+static void put_frame(struct session *s, const struct ws_header *h,
+                      const void *p)
+{
+    uint8_t frame[WS_HEADER_MAX + COPY_MAX];
+    size_t n = ws_header_encode(frame, h);
+
+    if (h->length > COPY_MAX) {
+        put(s, frame, n);
+        put(s, p, (size_t)h->length);
+        return;
+    }
+    if (h->length)
+        memcpy(frame + n, p, (size_t)h->length);
+    put(s, frame, n + (size_t)h->length);
+}
+
+void session_send_control(struct session *s, unsigned opcode, const void *p,
+                          size_t n)
+{
+    struct ws_header h = {
+        .opcode = (enum ws_opcode)opcode, .fin = true, .length = n};
+    put_frame(s, &h, p);
+}
+
+void session_send_close(struct session *s, unsigned code, struct str reason)
+{
+    uint8_t payload[WS_CONTROL_MAX];
+    size_t n = ws_close_payload(payload, code, reason);
+    session_send_control(s, WS_CLOSE, payload, n);
+    s->close_sent = true;
+}
+
+/* ---- messages of the backend ---- */
+
+static int check_data(struct session *s, const struct sluice_frame *f)
+{
+    bool starts = f->header.type != SLUICE_CONT;
+
+    if (!s->stream || !s->accepted || starts == (s->out_opcode != 0))
+        return -SLUICE_ERROR_BAD_STATE;
+    if (s->outstanding_out >= s->window_out ||
+        s->link->outstanding_out >= s->link->window_out)
+        return -SLUICE_ERROR_FLOW_CONTROL;
+    if (starts)
+        s->out_text = (struct utf8){0};
+    bool is_text = f->header.type == SLUICE_TEXT || s->out_opcode == WS_TEXT;
+    if (!is_text)
+        return 0;
+    bool more = f->header.flags & SLUICE_FLAG_MORE;
+    if (!utf8_next(&s->out_text, f->payload.p, f->payload.n) ||
+        (!more && !utf8_is_complete(&s->out_text)))
+        return -SLUICE_ERROR_BAD_UTF8;
+    return 0;
+}
+
+/* Remember where this message ends in the output, so that its number can be
+ * told when that much has left.  One mark is enough: what is behind it is
+ * marked when it has been reached, or told when everything has left. */
+static void message_ended(struct session *s)
+{
+    s->seq_out++;
+    if (!s->mark_at) {
+        s->mark_at = s->put;
+        s->mark_seq = s->seq_out;
+    }
+}
+
+static void share_now(struct session *s, struct shared *m);
+
+static void share_waiting(struct session *s)
+{
+    while (s->waiting) {
+        struct shared_wait *w = s->waiting;
+        s->waiting = w->next;
+        s->waiting_bytes -= w->message->n;
+        share_now(s, w->message);
+        shared_unref(w->message);
+        free(w);
+    }
+}
+
+int session_take_data(struct session *s, const struct sluice_frame *f)
+{
+    bool more = f->header.flags & SLUICE_FLAG_MORE;
+    bool starts = f->header.type != SLUICE_CONT;
+    enum ws_opcode opcode = f->header.type == SLUICE_TEXT ? WS_TEXT : WS_BINARY;
+
+    if (s->close_sent)
+        return 0; /* it races with a close frame, of either side */
+    int rc = check_data(s, f);
+    if (rc < 0)
+        return rc;
+    struct ws_header h = {
+        .opcode = starts ? opcode : WS_CONT,
+        .fin = !more,
+        .length = f->payload.n,
+    };
+    put_frame(s, &h, f->payload.p);
+    s->outstanding_out += (uint32_t)f->payload.n;
+    s->link->outstanding_out += f->payload.n;
+    s->active_ms = clock_now_ms();
+    if (f->header.flags & SLUICE_FLAG_NOTIFY)
+        s->notify = true;
+    if (starts && more)
+        s->out_opcode = (uint8_t)opcode;
+    if (!more) {
+        s->out_opcode = 0;
+        message_ended(s);
+        share_waiting(s);
+    }
+    return 0;
+}
+
+int session_take_control(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_ping p;
+
+    int rc = sluice_ping_get(&p, f);
+    if (rc < 0)
+        return rc;
+    if (!s->stream || !s->accepted)
+        return -SLUICE_ERROR_BAD_STATE;
+    if (s->close_sent)
+        return 0;
+    /* Control data spends no credit: what is left out when a client does not
+     * read is a ping that could not be answered, or a late pong. */
+    if (stream_queued(s->stream) >
+        s->conf->send_buffer + s->window_out + SESSION_PONG_QUEUE)
+        return 0;
+    session_send_control(s, p.type == SLUICE_PING ? WS_PING : WS_PONG, p.data.p,
+                         p.data.n);
+    return 0;
+}
+
+int session_take_close(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_close c;
+
+    int rc = sluice_close_get(&c, f);
+    if (rc < 0)
+        return rc;
+    if (!s->stream || !s->accepted)
+        return -SLUICE_ERROR_BAD_STATE;
+    if (s->close_sent)
+        return 0;
+    s->by_backend = true;
+    session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
+    session_set_state(s, SESSION_CLOSING);
+    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    return 0;
+}
+
+/* ---- what has left ---- */
+
+/* Payload that is surely in the kernel: at most what is queued of all bytes
+ * can be payload that is not. */
+static bool count_flushed(struct session *s, size_t queued)
+{
+    uint32_t waiting = s->outstanding_out - s->flushed_out;
+    uint32_t before = s->seq_flushed;
+
+    if (waiting > queued)
+        s->flushed_out += waiting - (uint32_t)queued;
+    if (queued == 0) {
+        s->seq_flushed = s->seq_out;
+        s->mark_at = 0;
+    } else if (s->mark_at && s->put >= queued &&
+               s->put - queued >= s->mark_at) {
+        s->seq_flushed = s->mark_seq;
+        s->mark_at = s->seq_out == s->mark_seq ? 0 : s->put;
+        s->mark_seq = s->seq_out;
+    }
+    return s->seq_flushed != before;
+}
+
+void session_on_written(void *owner, size_t queued)
+{
+    struct session *s = owner;
+
+    s->written_ms = clock_now_ms();
+    if (s->link) {
+        bool news = count_flushed(s, queued) && s->notify;
+        if (queued == 0)
+            s->notify = false;
+        if (s->flushed_out || news)
+            link_owe(s->link, s, news || s->flushed_out >= s->window_out / 2);
+    }
+    if (queued)
+        return;
+    if (s->state == SESSION_FLUSHING)
+        session_finish(s, s->by_backend ? ENDING_BACKEND_CLOSED
+                                        : ENDING_CLIENT_CLOSED);
+    else if (s->state == SESSION_LINGERING && s->eof)
+        session_gone(s);
+}
+
+/* ---- shared messages ---- */
+
+static void unref_done(const void *p, size_t n, void *arg)
+{
+    (void)p;
+    (void)n;
+    shared_unref(arg);
+}
+
+static void share_now(struct session *s, struct shared *m)
+{
+    if (m->n <= SHARE_COPY_MAX) {
+        put(s, m->bytes, m->n);
+        return;
+    }
+    if (!stream_queued(s->stream))
+        s->written_ms = clock_now_ms();
+    m->references++;
+    stream_put_ref(s->stream, m->bytes, m->n, unref_done, m);
+    s->put += m->n;
+}
+
+static void share_later(struct session *s, struct shared *m)
+{
+    struct shared_wait *w = xmalloc(sizeof *w);
+    struct shared_wait **end = &s->waiting;
+
+    while (*end)
+        end = &(*end)->next;
+    *w = (struct shared_wait){.message = m};
+    m->references++;
+    s->waiting_bytes += m->n;
+    *end = w;
+}
+
+enum share_result session_share(struct session *s, struct shared *m)
+{
+    size_t lag = stream_queued(s->stream) + s->waiting_bytes;
+
+    if (s->state != SESSION_CONNECTED)
+        return SHARE_SKIPPED;
+    if (lag && lag + m->n > s->conf->send_buffer) {
+        session_fail(s, ENDING_SLOW_CLIENT);
+        return SHARE_DROPPED;
+    }
+    s->active_ms = clock_now_ms();
+    /* A message cannot stand inside another one (RFC 6455 section 5.4). */
+    if (s->out_opcode)
+        share_later(s, m);
+    else
+        share_now(s, m);
+    return SHARE_QUEUED;
+}
+
+void session_drop_waiting(struct session *s)
+{
+    while (s->waiting) {
+        struct shared_wait *w = s->waiting;
+        s->waiting = w->next;
+        shared_unref(w->message);
+        free(w);
+    }
+    s->waiting_bytes = 0;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bridge/upgrade.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "bridge/session.h"
+#include "handshake.h"
+#include "serve/access_log.h"
+#include "ws/handshake.h"
+
+/* ---- the request's side ---- */
+
+static void on_gone(struct request *r)
+{
+    struct session *s = r->handler_state;
+
+    if (!s)
+        return;
+    r->handler_state = NULL;
+    s->request = NULL;
+    if (!s->stream)
+        session_finish(s, ENDING_LEFT_EARLY);
+}
+
+/* FIN of a client that waits for its 101: nobody is there to talk to. */
+static void on_eof(struct request *r)
+{
+    on_gone(r);
+    request_finish(r, 499);
+}
+
+static const struct handler websocket_handler = {
+    .name = "websocket",
+    .on_eof = on_eof,
+    .on_abort = on_gone,
+    .on_done = on_gone,
+};
+
+/* ---- is it a handshake that we take? ---- */
+
+static struct ws_handshake_request question_of(struct request *r)
+{
+    const struct http_head *h = &r->head;
+    return (struct ws_handshake_request){
+        .method_is_get = h->method == METHOD_GET,
+        .version_is_11 = h->version == 11,
+        .upgrade = http_head_join(h, STR("Upgrade"), r->arena),
+        .connection = http_head_join(h, STR("Connection"), r->arena),
+        .key = http_head_find(h, STR("Sec-WebSocket-Key")),
+        .key_count = http_head_count(h, STR("Sec-WebSocket-Key")),
+        .version = http_head_find(h, STR("Sec-WebSocket-Version")),
+        .version_count = http_head_count(h, STR("Sec-WebSocket-Version")),
+        .protocols = http_head_join(h, STR("Sec-WebSocket-Protocol"), r->arena),
+        .origin = http_head_find(h, STR("Origin")),
+        .has_body = !r->body_complete,
+    };
+}
+
+static int refuse_malformed(struct request *r, int status, const char *why)
+{
+    log_info(&r->log, "client sent an invalid WebSocket handshake: %s", why);
+    if (status == 426 || status == 400)
+        response_add(r, STR("Sec-WebSocket-Version"), STR("13"));
+    if (status == 426)
+        response_add(r, STR("Upgrade"), STR("websocket"));
+    if (status == 400)
+        r->keep_alive = false;
+    return status;
+}
+
+static int check_origin(struct request *r, const struct websocket_conf *conf,
+                        struct str origin)
+{
+    bool one = http_head_count(&r->head, STR("Origin")) <= 1;
+
+    if (one && origin_is_allowed(conf->origin, origin, request_is_tls(r),
+                                 r->head.authority))
+        return 0;
+    log_write(&r->log, conf->origin_report ? LEVEL_WARN : LEVEL_ERROR,
+              "origin \"%.*s\" %s", STR_ARG(origin),
+              conf->origin_report ? "would be refused" : "is not allowed");
+    return conf->origin_report ? 0 : 403;
+}
+
+static int check_offers(struct request *r, struct str rest)
+{
+    struct str token;
+    int rc;
+    while ((rc = ws_protocol_next(&rest, &token)) == 1)
+        ;
+    return rc == 0 ? 0 : refuse_malformed(r, 400, "bad Sec-WebSocket-Protocol");
+}
+
+int bridge_upgrade(struct request *r)
+{
+    const struct websocket_conf *conf = request_conf(r, &websocket_module);
+
+    if (!conf->pool || r->taken)
+        return VERDICT_DECLINED;
+    struct ws_handshake_request q = question_of(r);
+    if (!ws_handshake_is_wanted(&q))
+        return VERDICT_DECLINED;
+    request_doing(r, "checking a WebSocket handshake");
+
+    struct ws_handshake hs;
+    const char *why;
+    int rc = ws_handshake_check(&q, &hs, &why);
+    if (rc < 0)
+        return refuse_malformed(r, -rc, why);
+    rc = check_origin(r, conf, q.origin);
+    if (rc == 0)
+        rc = check_offers(r, q.protocols);
+    if (rc)
+        return rc;
+
+    struct session *s = session_create(r, conf);
+    r->handler = &websocket_handler;
+    r->handler_state = s;
+    unsigned status = upgrade_offer(s);
+    if (status) {
+        r->handler = NULL;
+        r->handler_state = NULL;
+        s->request = NULL;
+        session_finish(s, ENDING_NOT_OFFERED);
+        return (int)status;
+    }
+    if (conf->accept_auto)
+        handshake_accept(s, handshake_best_offer(r, conf), NULL, 0);
+    return VERDICT_PENDING;
+}
+
+/* ---- to the backend ---- */
+
+static bool put_protocols(struct buf *out, struct request *r,
+                          const struct websocket_conf *conf)
+{
+    struct str offers =
+        http_head_join(&r->head, STR("Sec-WebSocket-Protocol"), r->arena);
+    struct str name;
+    bool ok = true;
+
+    if (conf->accept_auto) {
+        name = handshake_best_offer(r, conf);
+        return !name.n || sluice_tlv_put(out, SLUICE_TAG_SUBPROTOCOL, name);
+    }
+    if (!conf->protocols.n) {
+        while (ws_protocol_next(&offers, &name) == 1)
+            ok &= sluice_tlv_put(out, SLUICE_TAG_SUBPROTOCOL, name);
+        return ok;
+    }
+    for (size_t i = 0; i < conf->protocols.n; i++) {
+        const struct str *ours = conf->protocols.items[i];
+        if (handshake_is_offered(r, *ours))
+            ok &= sluice_tlv_put(out, SLUICE_TAG_SUBPROTOCOL, *ours);
+    }
+    return ok;
+}
+
+/* Groups of the location's pattern, by number and by name. */
+static bool put_captures(struct buf *out, struct request *r,
+                         const struct websocket_conf *conf)
+{
+    struct captures c;
+    struct str name;
+    unsigned group;
+    bool ok = true;
+
+    if (!conf->pattern || !regex_match(conf->pattern, r->uri, &c))
+        return true;
+    uint32_t named = 0;
+    for (unsigned i = 0; regex_name(conf->pattern, i, &name, &group); i++) {
+        struct str value = captures_get(&c, group);
+        if (group < 32)
+            named |= 1u << group;
+        if (value.p)
+            ok &= sluice_tlv_put_named(out, SLUICE_TAG_CAPTURE, name, value);
+    }
+    for (unsigned i = 1; i < c.n && i < 32; i++) {
+        char number[4];
+        struct str value = captures_get(&c, i);
+        if (!value.p || named & 1u << i)
+            continue;
+        snprintf(number, sizeof number, "%u", i);
+        ok &=
+            sluice_tlv_put_named(out, SLUICE_TAG_CAPTURE, str_c(number), value);
+    }
+    return ok;
+}
+
+static bool put_params(struct buf *out, struct request *r,
+                       const struct websocket_conf *conf)
+{
+    bool ok = true;
+    for (size_t i = 0; i < conf->params.n; i++) {
+        const struct websocket_param *p = conf->params.items[i];
+        ok &= sluice_tlv_put_named(out, SLUICE_TAG_VAR, p->name,
+                                   value_eval(p->value, &r->eval));
+    }
+    return ok;
+}
+
+static bool put_identity(struct buf *out, struct session *s)
+{
+    struct request *r = s->request;
+    char text[ADDRESS_TEXT_MAX];
+    uint8_t id[16];
+    struct str origin = http_head_find(&r->head, STR("Origin"));
+    bool ok = true;
+
+    random_bytes(id, sizeof id);
+    ok &= sluice_tlv_put(out, SLUICE_TAG_METHOD, r->head.method_text);
+    ok &= sluice_tlv_put(out, SLUICE_TAG_TARGET, r->head.target);
+    ok &= sluice_tlv_put(out, SLUICE_TAG_PATH, r->uri);
+    ok &= sluice_tlv_put(out, SLUICE_TAG_REMOTE_ADDR,
+                         address_ip_text(request_remote(r), text));
+    ok &= sluice_tlv_put(out, SLUICE_TAG_LOCAL_ADDR,
+                         address_ip_text(request_local(r), text));
+    if (origin.p)
+        ok &= sluice_tlv_put(out, SLUICE_TAG_ORIGIN, origin);
+    if (s->app)
+        ok &= sluice_tlv_put(out, SLUICE_TAG_APP, s->app->name);
+    ok &= sluice_tlv_put(out, SLUICE_TAG_ROUTE, r->location->text);
+    ok &= sluice_tlv_put(out, SLUICE_TAG_REQUEST_ID, str_n(id, sizeof id));
+    return ok;
+}
+
+static bool put_headers(struct buf *out, struct request *r)
+{
+    bool ok = true;
+    for (size_t i = 0; i < r->head.fields_n; i++)
+        ok &= sluice_tlv_put_header(out, r->head.fields[i].name,
+                                    r->head.fields[i].value);
+    return ok;
+}
+
+/* False when the backend takes no frame of that size. */
+static bool send_open(struct session *s)
+{
+    struct request *r = s->request;
+    struct buf *out = &s->link->scratch;
+    uint64_t max = s->conf->max_message;
+    struct sluice_open o = {
+        .type = SLUICE_OPEN,
+        .cid = s->cid,
+        .ws_version = 13,
+        .http_version = r->head.version,
+        .flags = SLUICE_OPEN_BINARY_OK,
+        .app_id = link_app_id(s->link, s->app),
+        .window_out = s->window_out,
+        .window_in = s->window_in,
+        .t_us = clock_wall_us(),
+        .max_message = (uint32_t)(max < UINT32_MAX ? max : UINT32_MAX),
+        .remote_port = address_port(request_remote(r)),
+        .local_port = address_port(request_local(r)),
+    };
+    if (request_is_tls(r))
+        o.flags |= SLUICE_OPEN_TLS;
+    if (s->conf->accept_auto)
+        o.flags |= SLUICE_OPEN_ALREADY_OPEN;
+
+    size_t begin;
+    bool ok = sluice_open_begin(out, &o, &begin);
+    ok &= put_identity(out, s);
+    ok &= put_protocols(out, r, s->conf);
+    ok &= put_captures(out, r, s->conf);
+    ok &= put_params(out, r, s->conf);
+    ok &= put_headers(out, r);
+    ok = sluice_frame_end(out, begin, ok);
+    if (!ok || out->n > SLUICE_HEADER_SIZE + s->link->peer_max_frame) {
+        buf_clear(out);
+        return false;
+    }
+    link_send_scratch(s->link);
+    return true;
+}
+
+/* ---- which backend ---- */
+
+static unsigned offer_to(struct session *s, struct link *l)
+{
+    struct request *r = s->request;
+    unsigned status;
+    struct app *app =
+        link_find_app(l, s->conf->app, r->host, r->uri,
+                      http_head_find(&r->head, STR("Origin")), &status);
+
+    if (status)
+        return status;
+    if (stream_queued(l->stream) > l->window_in + LINK_QUEUE_SOFT)
+        return 503;
+    return session_bind(s, l, app) ? 0 : 503;
+}
+
+unsigned upgrade_offer(struct session *s)
+{
+    struct pool *p = pool_find(s->conf->pool->name);
+    unsigned status = 502;
+
+    if (bridge.draining)
+        return 503;
+    if (!p || p->retired) {
+        log_err(&s->log, "backend \"%.*s\" is not running",
+                STR_ARG(s->conf->pool->name));
+        return 502;
+    }
+    if (p->conf->set.max_clients && p->clients >= p->conf->set.max_clients) {
+        log_err(&s->log, "backend \"%.*s\" has %zu clients already",
+                STR_ARG(p->name), p->clients);
+        return 503;
+    }
+    bool *tried = arena_calloc(s->request->arena, p->balance.peers_n);
+    struct peer *peer;
+    while ((peer = balance_pick(&p->balance, tried, clock_now_ms()))) {
+        struct link *l = ((struct backend *)peer->object)->link;
+        status = offer_to(s, l);
+        if (status) {
+            balance_release(peer);
+            continue;
+        }
+        session_set_state(s, SESSION_OPENING);
+        if (send_open(s))
+            return 0;
+        log_err(&s->log, "handshake is too big for the backend's frames");
+        session_unbind(s);
+        return 431;
+    }
+    if (status == 502)
+        log_err(&s->log, "no live backend in \"%.*s\"", STR_ARG(p->name));
+    else
+        log_info(&s->log, "no backend in \"%.*s\" takes the request (%u)",
+                 STR_ARG(p->name), status);
+    return status;
+}
+
+void upgrade_refuse(struct session *s, unsigned status)
+{
+    struct request *r = s->request;
+    s->request = NULL;
+    r->handler_state = NULL;
+    request_finish(r, (int)status);
+}

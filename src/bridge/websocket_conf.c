@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/check.h"
+#include "bridge/conf.h"
+
+static conf_setter set_pass, set_origin, set_protocol, set_versions, set_ping,
+    set_send_buffer, set_param;
+
+static const struct conf_enum origin_modes[] = {
+    {"enforce", false}, {"report", true}, {NULL, 0}};
+static const struct conf_enum accept_modes[] = {
+    {"backend", false}, {"auto", true}, {NULL, 0}};
+
+#define FIELD(name) offsetof(struct websocket_conf, name)
+#define ANYWHERE (CONF_HTTP | CONF_SERVER | CONF_LOCATION)
+
+static const struct directive websocket_directives[] = {
+    {
+        .name = "websocket_pass",
+        .contexts = CONF_LOCATION | CONF_LOCATION_IF,
+        .arity = ARGS_1 | ARGS_2,
+        .set = set_pass,
+        .help = "WebSocket handshakes here become sessions of this backend: "
+                "NAME [app=NAME].",
+    },
+    {
+        .name = "websocket_origin",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1_MORE,
+        .set = set_origin,
+        .default_text = "same",
+        .help = "Pages that may connect: same, any, none, an origin, one "
+                "with a host *.NAME, ~REGEX, ~*REGEX; alternatives.",
+    },
+    {
+        .name = "websocket_origin_mode",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_enum,
+        .offset = FIELD(origin_report),
+        .data = origin_modes,
+        .default_text = "enforce",
+        .help = "report only logs what websocket_origin would refuse.",
+    },
+    {
+        .name = "websocket_protocol",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1_MORE,
+        .set = set_protocol,
+        .default_text = "any",
+        .help = "Subprotocols that may be offered to the backend, the best "
+                "one first.",
+    },
+    {
+        .name = "websocket_accept",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_enum,
+        .offset = FIELD(accept_auto),
+        .data = accept_modes,
+        .default_text = "backend",
+        .help = "Who accepts a handshake: the backend, or auto, which "
+                "answers before the backend is asked.",
+    },
+    {
+        .name = "websocket_versions",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1_MORE,
+        .set = set_versions,
+        .default_text = "13",
+        .help = "Protocol versions that are accepted.",
+    },
+    {
+        .name = "websocket_max_message",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(max_message),
+        .default_text = "1m",
+        .min = 125,
+        .max = 1u << 30,
+        .help = "Largest message a client may send; a longer one closes "
+                "the session with 1009.",
+    },
+    {
+        .name = "websocket_max_frame",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(max_frame),
+        .min = 125,
+        .max = 1u << 30,
+        .help = "Largest frame of a message; default: as "
+                "websocket_max_message.",
+    },
+    {
+        .name = "websocket_max_fragments",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_number,
+        .offset = FIELD(max_fragments),
+        .default_text = "131072",
+        .min = 1,
+        .max = UINT32_MAX,
+        .help = "Most frames one message may have; more close the session "
+                "with 1008.",
+    },
+    {
+        .name = "websocket_idle_timeout",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_ms,
+        .offset = FIELD(idle_timeout_ms),
+        .default_text = "600s",
+        .help = "A session on which nothing was read or written for so long "
+                "is closed with 1001; our pings do not count, pongs do.  0: "
+                "never.",
+    },
+    {
+        .name = "websocket_ping",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1 | ARGS_2,
+        .set = set_ping,
+        .default_text = "30s timeout=20s",
+        .help = "Ping a client that was silent for so long, and give it up "
+                "when it stays silent: off, or TIME [timeout=TIME].",
+    },
+    {
+        .name = "websocket_auto_pong",
+        .contexts = ANYWHERE,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = FIELD(auto_pong),
+        .default_text = "on",
+        .help = "Answer pings here; off leaves it to the backend.",
+    },
+    {
+        .name = "websocket_close_timeout",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_ms,
+        .offset = FIELD(close_timeout_ms),
+        .default_text = "30s",
+        .min = 1,
+        .help = "How long a client may take to answer a close frame.",
+    },
+    {
+        .name = "websocket_send_timeout",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_ms,
+        .offset = FIELD(send_timeout_ms),
+        .default_text = "60s",
+        .min = 1,
+        .help = "How long a client may take nothing while something waits "
+                "for it; then it is dropped.",
+    },
+    {
+        .name = "websocket_send_buffer",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1 | ARGS_2,
+        .set = set_send_buffer,
+        .default_text = "1m overflow=close",
+        .help = "How many bytes a client may lag behind broadcasts; then it "
+                "is closed with 1013.",
+    },
+    {
+        .name = "backend_param",
+        .contexts = ANYWHERE,
+        .arity = ARGS_2,
+        .flags = CONF_REPEATABLE,
+        .set = set_param,
+        .help = "A name and a value that the backend is told of each client.",
+    },
+    {0},
+};
+
+static void websocket_defaults(void *conf)
+{
+    *(struct websocket_conf *)conf = (struct websocket_conf){
+        .auto_pong = true,
+        .max_message = 1 << 20,
+        .max_fragments = 131072,
+        .idle_timeout_ms = 600000,
+        .ping_ms = 30000,
+        .ping_timeout_ms = 20000,
+        .close_timeout_ms = 30000,
+        .send_timeout_ms = 60000,
+        .send_buffer = 1 << 20,
+    };
+}
+
+/* The location's own pattern once more: its groups and their names go to the
+ * backend, whatever else was matched in between. */
+static int compile_pattern(struct conf *conf, const struct conf_scope *scope,
+                           struct websocket_conf *c)
+{
+    const struct conf_node *node = scope->node;
+
+    c->pattern = NULL;
+    if (scope->context != CONF_LOCATION || !node)
+        return 0;
+    struct str kind = conf_arg(node, 1), pattern = {0};
+    bool nocase = str_starts(kind, STR("~*"));
+    if (!str_starts(kind, STR("~")))
+        return 0;
+    if (node->words_n == 3)
+        pattern = conf_arg(node, 2);
+    else
+        pattern = str_slice(kind, nocase ? 2 : 1, kind.n);
+    c->pattern = regex_compile(conf->arena, pattern, nocase, conf->err);
+    return c->pattern ? 0 : -1;
+}
+
+static int set_pass(struct conf *conf, struct conf_scope *scope,
+                    const struct directive *row, const struct conf_node *node,
+                    void *field)
+{
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    struct str name = conf_arg(node, 1);
+    (void)row;
+    (void)field;
+
+    c->pool = pool_conf_find(generation_of(conf), name);
+    if (!c->pool)
+        return conf_fail(conf, "backend \"%.*s\" is not defined",
+                         STR_ARG(name));
+    c->pass_scope = scope;
+    if (compile_pattern(conf, scope, c) == -1)
+        return -1;
+    c->app = (struct str){0};
+    if (node->words_n == 2)
+        return 0;
+    struct str word = conf_arg(node, 2);
+    if (!str_starts(word, STR("app=")) || word.n == 4)
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    c->app = str_slice(word, 4, word.n);
+    return 0;
+}
+
+static int set_origin(struct conf *conf, struct conf_scope *scope,
+                      const struct directive *row, const struct conf_node *node,
+                      void *field)
+{
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    (void)row;
+    (void)field;
+
+    c->origin = origin_rules_create(conf->arena);
+    for (size_t i = 1; i < node->words_n; i++)
+        if (origin_rules_add(c->origin, conf_arg(node, i), conf->err) == -1)
+            return -1;
+    return 0;
+}
+
+static int set_protocol(struct conf *conf, struct conf_scope *scope,
+                        const struct directive *row,
+                        const struct conf_node *node, void *field)
+{
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    (void)row;
+    (void)field;
+
+    conf_list_clear(scope, &c->protocols);
+    if (node->words_n == 2 && str_eq(conf_arg(node, 1), STR("any")))
+        return 0;
+    for (size_t i = 1; i < node->words_n; i++) {
+        struct str word = conf_arg(node, i);
+        bool legal = word.n > 0;
+        for (size_t k = 0; k < word.n; k++)
+            legal &= ascii_is_token(word.p[k]);
+        if (!legal)
+            return conf_fail(conf, "invalid subprotocol \"%.*s\"",
+                             STR_ARG(word));
+        conf_list_add(conf, scope, &c->protocols,
+                      arena_copy(conf->arena, &word, sizeof word));
+    }
+    return 0;
+}
+
+static int set_versions(struct conf *conf, struct conf_scope *scope,
+                        const struct directive *row,
+                        const struct conf_node *node, void *field)
+{
+    (void)scope;
+    (void)row;
+    (void)field;
+    for (size_t i = 1; i < node->words_n; i++)
+        if (!str_eq(conf_arg(node, i), STR("13")))
+            return conf_fail(conf, "\"%.*s\" is not supported, expected \"13\"",
+                             STR_ARG(conf_arg(node, i)));
+    return 0;
+}
+
+static int set_ping(struct conf *conf, struct conf_scope *scope,
+                    const struct directive *row, const struct conf_node *node,
+                    void *field)
+{
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    struct str word = conf_arg(node, 1);
+    (void)row;
+    (void)field;
+
+    if (node->words_n == 2 && str_eq(word, STR("off"))) {
+        c->ping_ms = 0;
+        return 0;
+    }
+    if (!conf_parse_ms(word, &c->ping_ms) || !c->ping_ms)
+        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+    if (node->words_n == 2)
+        return 0;
+    word = conf_arg(node, 2);
+    if (!str_starts(word, STR("timeout=")) ||
+        !conf_parse_ms(str_slice(word, 8, word.n), &c->ping_timeout_ms) ||
+        !c->ping_timeout_ms)
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    return 0;
+}
+
+static int set_send_buffer(struct conf *conf, struct conf_scope *scope,
+                           const struct directive *row,
+                           const struct conf_node *node, void *field)
+{
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    struct str word = conf_arg(node, 1);
+    (void)row;
+    (void)field;
+
+    if (!conf_parse_size(word, &c->send_buffer) || c->send_buffer < 1024 ||
+        c->send_buffer > 1u << 30)
+        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+    if (node->words_n == 2)
+        return 0;
+    word = conf_arg(node, 2);
+    if (str_starts(word, STR("overflow=")) &&
+        !str_eq(word, STR("overflow=close")))
+        return conf_fail(conf,
+                         "\"%.*s\" is not supported, expected "
+                         "\"overflow=close\"",
+                         STR_ARG(word));
+    if (!str_eq(word, STR("overflow=close")))
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    return 0;
+}
+
+static int set_param(struct conf *conf, struct conf_scope *scope,
+                     const struct directive *row, const struct conf_node *node,
+                     void *field)
+{
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    struct websocket_param *p = arena_calloc(conf->arena, sizeof *p);
+    (void)row;
+    (void)field;
+
+    p->name = conf_arg(node, 1);
+    if (!p->name.n || p->name.n > 255)
+        return conf_fail(conf, "invalid parameter name \"%.*s\"",
+                         STR_ARG(p->name));
+    p->value =
+        value_compile(conf, &generation_of(conf)->variables, conf_arg(node, 2));
+    if (!p->value)
+        return -1;
+    conf_list_add(conf, scope, &c->params, p);
+    return 0;
+}
+
+static int websocket_scope(struct conf *conf, struct conf_scope *scope,
+                           void *module_conf)
+{
+    struct websocket_conf *c = module_conf;
+
+    /* What answers in a location is not inherited by those nested in it. */
+    if (scope->context == CONF_LOCATION && c->pass_scope != scope)
+        c->pool = NULL;
+    if (!c->origin) {
+        c->origin = origin_rules_create(conf->arena);
+        if (origin_rules_add(c->origin, STR("same"), conf->err) == -1)
+            return -1;
+    }
+    c->limits = (struct ws_limits){
+        .max_message = c->max_message,
+        .max_frame = c->max_frame ? c->max_frame : c->max_message,
+        .max_fragments = (uint32_t)c->max_fragments,
+    };
+    return 0;
+}
+
+struct conf_module websocket_module = {
+    .name = "websocket",
+    .size = sizeof(struct websocket_conf),
+    .defaults = websocket_defaults,
+    .directives = websocket_directives,
+    .on_scope = websocket_scope,
+};
