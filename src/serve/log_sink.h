@@ -35,9 +35,10 @@ struct log_sink {
 void log_sink_init(struct log_sink *s, struct log_file *file);
 void log_sink_fini(struct log_sink *s); /* writes what it can */
 
-/* Append one line here (with its newline), then say so. */
+/* Where to append one line, with its newline; then say so.  NULL: this line
+ * is dropped. */
 struct buf *log_sink_begin(struct log_sink *s);
-void log_sink_end(struct log_sink *s, struct loop *loop, size_t before);
+void log_sink_end(struct log_sink *s, struct loop *loop);
 
 void log_sink_flush(struct log_sink *s);
 void log_sink_flush_all(void);

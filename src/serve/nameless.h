@@ -11,9 +11,10 @@
 #include "blocks.h"
 
 /* Apply node's block in such a location.  NULL with conf's error. */
-static inline struct location *
-nameless_location(struct conf *conf, struct conf_scope *scope,
-                  enum conf_context context, const struct conf_node *node)
+static inline struct location *nameless_location(struct conf *conf,
+                                                 struct conf_scope *scope,
+                                                 enum conf_context context,
+                                                 const struct conf_node *node)
 {
     struct location *outer = location_of_scope(scope);
     struct location *l = arena_copy(conf->arena, outer, sizeof *l);
