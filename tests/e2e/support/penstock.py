@@ -91,6 +91,7 @@ class Penstock:
         return path
 
     def configure(self, config):
+        self.config = config
         self.write("conf/penstock.conf", config)
 
     def command(self, *args):
@@ -109,12 +110,14 @@ class Penstock:
         )
 
     def start(self):
-        daemon = [] if self.daemon else ["-g", "daemon off;"]
+        directives = "" if self.daemon else "daemon off;"
+        if not re.search(r"^\s*error_log\b", self.config, re.M):
+            directives += "error_log logs/error.log info;"
         with open(self.path("stdout"), "ab") as out, open(
             self.path("stderr"), "ab"
         ) as err:
             self.process = subprocess.Popen(
-                self.command(*daemon),
+                self.command("-g", directives),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

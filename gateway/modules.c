@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "modules.h"
+
+#include "bridge/conf.h"
+#include "bridge/pool.h"
+#include "bridge/upgrade.h"
+#include "serve/access.h"
+#include "serve/access_log.h"
+#include "serve/core.h"
+#include "serve/path.h"
+#include "serve/proxy.h"
+#include "serve/types.h"
+#include "serve/upstream.h"
+#include "serve/variables.h"
+#include "settings.h"
+
+extern struct conf_module map_module, rewrite_module;
+
+struct conf_module *const gateway_modules[] = {
+    &settings_module,   &map_module,
+    &core_module,       &error_log_module, /* after core: sets its log */
+    &access_log_module, &types_module,
+    &path_module,       &access_module,
+    &rewrite_module,    &upstream_module,
+    &proxy_module,      &backend_module,
+    &websocket_module,  NULL,
+};
+
+const struct variable *const gateway_variables[] = {
+    serve_variables,
+    path_variables,
+    proxy_variables,
+    NULL,
+};
+
+void modules_start(void)
+{
+    request_set_upgrade(bridge_upgrade);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "process.h"
+
+#include "channel.h"
+
+static size_t listens_of(const struct generation *g)
+{
+    size_t n = 0;
+    for (const struct listen *l = g->listens; l; l = l->next)
+        n++;
+    return n;
+}
+
+size_t process_fds(const struct generation *g)
+{
+    return listens_of(g) + g->files_n;
+}
+
+int process_fd(const struct generation *g, unsigned number, size_t i)
+{
+    const struct listen *l = g->listens;
+    for (; l && i > 0; i--)
+        l = l->next;
+    if (l)
+        return l->fds[l->fds_n > 1 ? number % l->fds_n : 0];
+    return i < g->files_n ? g->files[i]->fd : -1;
+}
+
+static int say(struct process *p, enum message_type type)
+{
+    struct message m;
+    message_init(&m, type);
+    return channel_send(p->channel, &m);
+}
+
+static int send_head(struct process *p, int bundle_fd)
+{
+    struct message m;
+    message_init(&m, MESSAGE_CONFIGURATION);
+    message_put_u32(&m, p->told->number);
+    message_put_u32(&m, (uint32_t)listens_of(p->told));
+    message_put_u32(&m, (uint32_t)p->told->files_n);
+    message_put_fd(&m, bundle_fd);
+    return channel_send(p->channel, &m);
+}
+
+/* Descriptors [from, n) of told, as many as one message takes. */
+static int send_fds(struct process *p, enum message_type type, size_t *from)
+{
+    size_t n = process_fds(p->told), at = *from;
+    struct message m;
+    message_init(&m, type);
+    message_put_u32(&m, p->told->number);
+    message_put_u32(&m, (uint32_t)at);
+    while (at < n && m.fds_n < MESSAGE_FDS_MAX)
+        message_put_fd(&m, process_fd(p->told, p->number, at++));
+    int sent = channel_send(p->channel, &m);
+    if (sent == 1)
+        *from = at;
+    return sent;
+}
+
+static int tell_generation(struct process *p, int bundle_fd)
+{
+    if (!p->head_sent) {
+        int sent = send_head(p, bundle_fd);
+        if (sent != 1)
+            return sent;
+        p->head_sent = true;
+    }
+    while (p->told_fds < process_fds(p->told)) {
+        int sent = send_fds(p, MESSAGE_DESCRIPTORS, &p->told_fds);
+        if (sent != 1)
+            return sent;
+    }
+    p->telling = false;
+    return 1;
+}
+
+static int tell_reopen(struct process *p)
+{
+    /* The logs stand behind the sockets. */
+    size_t at = listens_of(p->told);
+    while (at < process_fds(p->told)) {
+        int sent = send_fds(p, MESSAGE_REOPEN, &at);
+        if (sent != 1)
+            return sent;
+    }
+    p->wants_reopen = false;
+    return 1;
+}
+
+static int tell(struct process *p, struct generation *newest, int bundle_fd)
+{
+    if (p->wants_stop) {
+        int sent = say(p, MESSAGE_STOP);
+        if (sent == 1)
+            p->wants_stop = p->wants_quit = false;
+        return sent;
+    }
+    /* What was begun with another generation's texts is begun again with the
+     * newest: a worker drops the half it has. */
+    if (!p->retiring && p->told != newest) {
+        generation_unref(p->told);
+        p->told = generation_ref(newest);
+        p->telling = true;
+        p->head_sent = false;
+        p->told_fds = 0;
+    }
+    int sent = 1;
+    if (p->telling && !p->retiring)
+        sent = tell_generation(p, bundle_fd);
+    if (sent == 1 && p->wants_reopen && !p->telling)
+        sent = tell_reopen(p);
+    if (sent == 1 && p->wants_quit) {
+        sent = say(p, MESSAGE_QUIT);
+        if (sent == 1)
+            p->wants_quit = false;
+    }
+    return sent;
+}
+
+int process_tell(struct process *p, struct generation *newest, int bundle_fd)
+{
+    if (p->channel == -1)
+        return 0;
+    int sent = tell(p, newest, bundle_fd);
+    p->stuck = sent == 0;
+    return sent == -1 ? -1 : 0;
+}
