@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * penstock_backend.h - write backends for the Penstock WebSocket gateway.
+ *
+ * A backend listens on a Unix socket; every gateway process connects to it
+ * (a link) and tells about its WebSocket clients.  One thread uses a psb_t;
+ * callbacks come from psb_run() or psb_process(), never from inside a send.
+ * Everything that is sent during one round of callbacks leaves in one write.
+ * Needs nothing but libc.
+ */
+#ifndef PENSTOCK_BACKEND_H
+#define PENSTOCK_BACKEND_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PSB_API __attribute__((visibility("default")))
+#else
+#define PSB_API
+#endif
+
+typedef struct psb psb_t;               /* a backend, any number of links */
+typedef struct psb_client psb_client_t; /* valid until on_close returns */
+typedef uint64_t psb_cid;
+typedef struct {
+    const uint8_t *p; /* not NUL-terminated; NULL: there is none */
+    size_t n;
+} psb_buf;
+
+/* What on_open returns; or an HTTP status (300..599) to refuse with. */
+enum {
+    PSB_ACCEPT = 1, /* also when psb_accept() was called */
+    PSB_LATER = 2,  /* psb_accept() or psb_reject() follows */
+    PSB_PASS = 3    /* not mine */
+};
+
+/* psb_app.path_kind */
+enum { PSB_EXACT = 0, PSB_PREFIX = 1, PSB_SUFFIX = 2, PSB_REGEX = 3 };
+
+/* psb_ready_state() */
+enum { PSB_CONNECTING = 0, PSB_OPEN = 1, PSB_CLOSING = 2, PSB_CLOSED = 3 };
+
+/* Why a client ended: on_close's cause. */
+enum {
+    PSB_CAUSE_CLIENT = 0,
+    PSB_CAUSE_BACKEND = 1,
+    PSB_CAUSE_TERMINATE = 2,
+    PSB_CAUSE_EOF = 3,
+    PSB_CAUSE_SOCKET_ERROR = 4,
+    PSB_CAUSE_IDLE = 5,
+    PSB_CAUSE_PING_TIMEOUT = 6,
+    PSB_CAUSE_PROTOCOL = 7,
+    PSB_CAUSE_TOO_BIG = 8,
+    PSB_CAUSE_BAD_UTF8 = 9,
+    PSB_CAUSE_SLOW_CLIENT = 10,
+    PSB_CAUSE_LINK_LOST = 11, /* the gateway process went away */
+    PSB_CAUSE_SHUTDOWN = 12,
+    PSB_CAUSE_REJECTED = 13,
+    PSB_CAUSE_ACCEPT_TIMEOUT = 14,
+    PSB_CAUSE_LIMIT = 15,
+    PSB_CAUSE_LEFT_EARLY = 17
+};
+
+/* The handshake, as the gateway saw it. */
+typedef struct {
+    psb_cid cid;
+    uint16_t ws_version;   /* 75, 76, 7, 8, 13 */
+    uint16_t http_version; /* 10, 11, 20 */
+    uint16_t app_id;
+    unsigned tls : 1, binary_ok : 1, already_open : 1;
+    psb_buf method, target, path, host, origin, remote_addr, local_addr,
+        location, app, route, extension;
+    uint16_t remote_port, local_port;
+    uint32_t max_message;
+    uint64_t t_us; /* when it was accepted, since 1970 */
+} psb_info;
+
+/*
+ * All optional.  Pointers are good until the callback returns.
+ *
+ * on_open      decide: PSB_ACCEPT (also without a handler), PSB_LATER,
+ *              PSB_PASS or an HTTP status.  on_close follows, always, also
+ *              after a refusal
+ * on_opened    the client has its 101
+ * on_message   a whole message; seq counts them from 1
+ * on_fragment  instead of on_message: pieces as they come
+ * on_ping, on_pong  the gateway has answered pings already
+ * on_writable  a send said 1 (or refused), and now there is room again
+ * on_flushed   all messages up to seq are in the kernel, on their way
+ * on_error     the gateway refused something; on_close follows
+ * on_close     the last word about the client: its memory goes after this
+ */
+typedef struct {
+    int (*on_open)(psb_client_t *, const psb_info *, void *ud);
+    void (*on_opened)(psb_client_t *, void *ud);
+    void (*on_message)(psb_client_t *, int binary, psb_buf, uint32_t seq,
+                       int replay, void *ud);
+    void (*on_fragment)(psb_client_t *, int opcode, psb_buf, int first,
+                        int last, void *ud);
+    void (*on_ping)(psb_client_t *, psb_buf, void *ud);
+    void (*on_pong)(psb_client_t *, psb_buf, void *ud);
+    void (*on_writable)(psb_client_t *, void *ud);
+    void (*on_flushed)(psb_client_t *, uint32_t seq, void *ud);
+    void (*on_error)(psb_client_t *, int code, const char *text, void *ud);
+    void (*on_close)(psb_client_t *, int code, psb_buf reason, int cause,
+                     void *ud);
+} psb_handlers;
+
+/* What the backend offers.  h must outlive the psb_t; texts are copied. */
+typedef struct {
+    const char *name; /* must be there */
+    const char *host; /* NULL: any */
+    const char *path; /* NULL: any */
+    int path_kind;
+    const char *const *origins;   /* NULL, or exact ones, ended by NULL */
+    const char *const *protocols; /* likewise, the best first */
+    uint32_t max_clients, idle_timeout_ms; /* 0: the gateway's */
+    const psb_handlers *h;
+    void *ud;
+} psb_app;
+
+/* Setup; -1 with errno and psb_error() when it fails. */
+PSB_API psb_t *psb_new(const char *name);
+PSB_API void psb_free(psb_t *); /* not from a callback; NULL is fine */
+PSB_API const char *psb_error(const psb_t *);
+
+/* The app's number (1, 2...) for psb_broadcast() and psb_foreach(), or -1.
+ * Before anything is served. */
+PSB_API int psb_app_add(psb_t *, const psb_app *);
+
+/* Make a Unix socket, mode 0660; one that is left there is replaced when
+ * nobody answers on it, anything else at that path is not touched. */
+PSB_API int psb_serve(psb_t *, const char *path);
+
+/* A listening socket that was inherited; -1: all that LISTEN_FDS tells. */
+PSB_API int psb_serve_fd(psb_t *, int fd);
+
+/* A link that is connected already, e.g. one end of a socketpair(). */
+PSB_API int psb_adopt(psb_t *, int fd);
+
+/* The loop: until psb_stop().  0, or -1 with errno. */
+PSB_API int psb_run(psb_t *);
+
+/* Take no new clients, give the others grace_ms to leave, then end.  May be
+ * called from a signal handler. */
+PSB_API void psb_stop(psb_t *, int grace_ms);
+PSB_API int psb_is_stopped(const psb_t *);
+
+/* Your loop, with poll: psb_pollfds() fills up to n and returns how many
+ * there are; wait at most psb_timeout_ms() (-1: for ever); psb_process(). */
+PSB_API size_t psb_pollfds(psb_t *, struct pollfd *, size_t n);
+PSB_API int psb_timeout_ms(psb_t *);
+PSB_API int psb_process(psb_t *, const struct pollfd *, size_t n);
+
+/* Or events of a library; ev is POLLIN and POLLOUT.  A timer fires once and
+ * lives until untimer().  See penstock_backend_libevent.h. */
+typedef struct {
+    void *(*add)(void *loop, int fd, int ev,
+                 void (*cb)(int fd, int ev, void *arg), void *arg);
+    void (*mod)(void *loop, void *handle, int ev);
+    void (*del)(void *loop, void *handle);
+    void *(*timer)(void *loop, int ms, void (*cb)(void *arg), void *arg);
+    void (*untimer)(void *loop, void *timer);
+} psb_loop_ops;
+PSB_API int psb_attach(psb_t *, const psb_loop_ops *, void *loop);
+
+/* About a client.  Found by name: the first, p NULL when there is none. */
+PSB_API psb_buf psb_header(const psb_client_t *, const char *name);
+PSB_API int psb_header_next(const psb_client_t *, size_t *it, psb_buf *name,
+                            psb_buf *value); /* *it starts at 0; 1 or 0 */
+PSB_API psb_buf psb_capture(const psb_client_t *, const char *name);
+PSB_API psb_buf psb_var(const psb_client_t *, const char *name);
+PSB_API psb_buf psb_offer(const psb_client_t *, size_t i);
+PSB_API psb_cid psb_id(const psb_client_t *);
+PSB_API psb_t *psb_backend(const psb_client_t *);
+PSB_API void psb_set_data(psb_client_t *, void *);
+PSB_API void *psb_data(const psb_client_t *);
+PSB_API int psb_ready_state(const psb_client_t *);
+PSB_API size_t psb_buffered(const psb_client_t *); /* waits for credit */
+PSB_API uint64_t psb_bytes_received(const psb_client_t *);
+
+/*
+ * Answer on_open.  protocol: NULL, or one that was offered; headers: NULL, or
+ * name, value, ..., NULL.  -1 with EINVAL for a protocol that was not
+ * offered or a header that may not be sent, EALREADY after an answer.
+ */
+PSB_API int psb_accept(psb_client_t *, const char *protocol,
+                       const char *const *headers);
+PSB_API int psb_reject(psb_client_t *, int status, const char *const *headers,
+                       psb_buf body, const char *debug_reason);
+
+/*
+ * 0; 1: taken, but now wait for on_writable (what is sent before that is
+ * kept here and counted by psb_buffered()); -1 with errno: EPIPE (it is
+ * closed), ENOTCONN (not accepted yet), ENOBUFS (64 MiB are kept already),
+ * EBUSY (a fragmented message is under way), EINVAL.  Text must be UTF-8.
+ */
+PSB_API int psb_send(psb_client_t *, int binary, const void *, size_t);
+PSB_API int psb_sendv(psb_client_t *, int binary, const struct iovec *, int n);
+/* opcode 1 text, 2 binary: of the message, in every piece. */
+PSB_API int psb_fragment(psb_client_t *, int opcode, const void *, size_t,
+                         int last);
+PSB_API int psb_ping(psb_client_t *, const void *, size_t); /* <= 125 */
+PSB_API int psb_pong(psb_client_t *, const void *, size_t);
+/* code 0: a Close without a code.  After all that was sent. */
+PSB_API int psb_close(psb_client_t *, int code, const char *reason);
+PSB_API int psb_terminate(psb_client_t *); /* at once, without a Close */
+PSB_API int psb_pause(psb_client_t *);     /* read no more from the client */
+PSB_API int psb_resume(psb_client_t *);
+PSB_API int psb_set_idle_timeout(psb_client_t *, uint32_t ms);
+
+/* By id; NULL and -1 (ENOENT) when it is gone. */
+PSB_API psb_client_t *psb_find(psb_t *, psb_cid);
+PSB_API int psb_send_to(psb_t *, psb_cid, int binary, const void *, size_t);
+PSB_API int psb_close_cid(psb_t *, psb_cid, int code, const char *reason);
+
+/* Every client of the app (0: all), until the function returns non-zero. */
+PSB_API void psb_foreach(psb_t *, int app, int (*)(psb_client_t *, void *),
+                         void *arg);
+PSB_API size_t psb_count(const psb_t *, int app);
+
+/*
+ * To all accepted clients of the app (0: of all apps) but one (0: none), at
+ * every gateway process, encoded once.  Clients of sibling backends of the
+ * pool are among them when the gateway is so configured.
+ * 0; 1: taken, but a gateway is slow to read; -1: EMSGSIZE, ENOBUFS.
+ */
+PSB_API int psb_broadcast(psb_t *, int app, int binary, const void *, size_t,
+                          psb_cid except);
+PSB_API int psb_msend(psb_t *, const psb_cid *, size_t count, int binary,
+                      const void *, size_t);
+
+/* A line into the gateway's error log; level as in syslog, 0..7. */
+PSB_API void psb_log(psb_t *, int level, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
