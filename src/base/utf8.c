@@ -1,21 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/utf8.h"
 
-#include <string.h>
+#include "base/bytes.h"
 
-/* How many of the bytes at p are ASCII, counted in whole words. */
+#define HIGH_BITS 0x8080808080808080u
+
+/* How many bytes from p on are ASCII: whole words first, four at a time
+ * while nothing else comes, then to the byte. */
 static size_t ascii_run(const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    while (i + 16 <= n) {
-        uint64_t a, b;
-        memcpy(&a, p + i, 8);
-        memcpy(&b, p + i + 8, 8);
-        if ((a | b) & 0x8080808080808080u)
+    for (; n - i >= 32; i += 32) {
+        uint64_t word[4];
+        memcpy(word, p + i, sizeof word);
+        if ((word[0] | word[1] | word[2] | word[3]) & HIGH_BITS)
             break;
-        i += 16;
     }
+    for (; n - i >= 8; i += 8) {
+        uint64_t high = le64_get(p + i) & HIGH_BITS;
+        if (high)
+            return i + (size_t)__builtin_ctzll(high) / 8;
+    }
+    while (i < n && p[i] < 0x80)
+        i++;
     return i;
+}
+
+static bool is_tail(uint8_t byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+/* The size of the sequence at p when it is well-formed, else 0.  It is not
+ * ASCII and four bytes are there. */
+static size_t whole_sequence(const uint8_t *p)
+{
+    if (p[0] < 0xe0)
+        return p[0] >= 0xc2 && is_tail(p[1]) ? 2 : 0;
+    if (!is_tail(p[1]) || !is_tail(p[2]))
+        return 0;
+    uint32_t front = (p[0] & 0xfu) << 6 | (p[1] & 0x3fu);
+    if (p[0] < 0xf0) /* U+0800 to U+FFFF without the surrogates */
+        return front >= 0x800 >> 6 && front >> 5 != 0xd800 >> 11 ? 3 : 0;
+    /* U+10000 to U+10FFFF */
+    return p[0] <= 0xf4 && is_tail(p[3]) && front >= 0x10000 >> 12 &&
+                   front <= 0x10ffff >> 12
+               ? 4
+               : 0;
 }
 
 /* RFC 3629 section 4, the table of well-formed sequences. */
@@ -55,8 +86,12 @@ bool utf8_next(struct utf8 *u, const uint8_t *p, size_t n)
             u->pending--;
             i++;
         } else if (p[i] < 0x80) {
-            size_t run = ascii_run(p + i, n - i);
-            i += run ? run : 1;
+            i += ascii_run(p + i, n - i);
+        } else if (n - i >= 4) {
+            size_t size = whole_sequence(p + i);
+            if (!size)
+                return false;
+            i += size;
         } else {
             if (!start_sequence(u, p[i]))
                 return false;
