@@ -47,6 +47,8 @@ enum hosts_added hosts_add(struct hosts *h, struct str name, void *value)
         return HOSTS_INVALID;
     if (name.n > 1 && name.p[0] == '.') {
         struct str rest = str_slice(name, 1, name.n);
+        if (str_find(rest, '*', 0) < rest.n)
+            return HOSTS_INVALID;
         /* Both or neither: a half-taken name would surprise. */
         if (map_find(&h->exact, rest) || map_find(&h->heads, rest))
             return HOSTS_TAKEN;

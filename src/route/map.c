@@ -27,11 +27,11 @@ struct lookup {
 static const struct value *find(const struct lookup *l, struct str key,
                                 struct evaluation *e)
 {
-    const struct value *value;
+    struct str name = key;
 
     if (l->hostnames && key.n && key.p[key.n - 1] == '.')
-        key.n--;
-    value = hosts_find(&l->keys, key);
+        name.n--;
+    const struct value *value = hosts_find(&l->keys, name);
     if (value)
         return value;
     for (const struct map_regex *r = l->regexes; key.n && r; r = r->next)
@@ -150,7 +150,9 @@ static int set_map(struct conf *conf, struct conf_scope *scope,
     while ((more = conf_entry_next(conf, node, &entry)) == 1)
         if (add_entry(conf, l, entry) == -1)
             return -1;
+    /* A later map of the same variable takes it over, as in nginx. */
     v->arg = (uintptr_t)l;
+    v->flags &= ~(unsigned)(VARIABLE_VOLATILE | VARIABLE_CACHED);
     v->flags |= l->is_volatile ? VARIABLE_VOLATILE : VARIABLE_CACHED;
     return more;
 }

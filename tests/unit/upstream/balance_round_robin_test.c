@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "support/test.h"
+#include "upstream/balance.h"
+
+/* Pick n times and write down who it was. */
+static void pick(struct balance *b, size_t n, uint64_t now_ms, char *who)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct peer *p = balance_pick(b, NULL, now_ms);
+        who[i] = p ? (char)('a' + (p - b->peers)) : '-';
+        if (p)
+            balance_release(p);
+    }
+    who[n] = '\0';
+}
+
+static void spreads_by_weight_and_evenly(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t weights[4];
+        const char *picks;
+    } cases[] = {
+        {{5, 1, 1}, "aabacaaaabacaa"},
+        {{1, 1, 1}, "abcabcabc"},
+        {{1, 2}, "babbab"},
+        {{3, 2, 1}, "abacbaab"},
+        {{4, 3, 2, 1}, "abcabdacbaabc"},
+        {{1000000000, 1}, "aaaaaaaaaa"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct peer peers[4] = {0};
+        struct balance b = {&balance_round_robin, peers, 0, 0};
+        char who[32];
+        for (; b.peers_n < 4 && cases[i].weights[b.peers_n]; b.peers_n++)
+            peers[b.peers_n].weight = cases[i].weights[b.peers_n];
+        pick(&b, strlen(cases[i].picks), 1, who);
+        assert_string_equal(who, cases[i].picks);
+    }
+}
+
+static void each_cycle_gives_each_its_weight(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed < 200; seed++) {
+        struct peer peers[5] = {0};
+        struct balance b = {&balance_round_robin, peers, 5, 0};
+        uint32_t total = 0, count[5] = {0};
+        for (uint32_t i = 0; i < 5; i++)
+            total += peers[i].weight = 1 + (seed * 7 + i * i * 13) % 11;
+        for (uint32_t i = 0; i < total; i++)
+            count[balance_pick(&b, NULL, 1) - peers]++;
+        for (uint32_t i = 0; i < 5; i++) {
+            assert_int_equal(count[i], peers[i].weight);
+            assert_int_equal(peers[i].current_weight, 0);
+        }
+    }
+}
+
+static void a_peer_that_failed_regains_its_weight_slowly(void **state)
+{
+    (void)state;
+    struct peer peers[2] = {
+        {.weight = 4, .max_fails = 2, .fail_timeout_ms = 10000},
+        {.weight = 4, .max_fails = 2, .fail_timeout_ms = 10000},
+    };
+    struct balance b = {&balance_round_robin, peers, 2, 0};
+    char who[32];
+    balance_failed(&peers[0], 1);
+    assert_int_equal(peers[0].lost_weight, 2);
+    pick(&b, 1, 1, who);
+    assert_string_equal(who, "b"); /* 2 against 4 */
+    assert_int_equal(peers[0].lost_weight, 1);
+    pick(&b, 3, 1, who);
+    assert_int_equal(peers[0].lost_weight, 0);
+    for (int i = 0; i < 10; i++)
+        balance_failed(&peers[0], 1);
+    assert_int_equal(peers[0].lost_weight, 4); /* not below nothing */
+    pick(&b, 4, 1, who);
+    assert_string_equal(who, "bbbb");
+    assert_int_equal(peers[0].lost_weight, 4); /* resting is not taking part */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(spreads_by_weight_and_evenly),
+        TEST(each_cycle_gives_each_its_weight),
+        TEST(a_peer_that_failed_regains_its_weight_slowly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
