@@ -226,6 +226,9 @@ static int send_regular(struct request *r, int fd, const struct stat *st)
     r->response.last_modified = have.modified;
     r->response.etag = have.etag;
 
+    /* The date is that of the page, not of what was asked for. */
+    if (r->error_status && r->error_status != 200)
+        r->response.last_modified = -1;
     unsigned answer = r->error_page_used
                           ? 200 /* what the page stands for was no success */
                           : http_condition_evaluate(&r->head, &have,
