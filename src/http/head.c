@@ -67,44 +67,63 @@ struct str http_head_join(const struct http_head *h, struct str name,
     return str_n(joined, (size_t)(to - joined));
 }
 
+/* A str of the head, where its copy is: one that points elsewhere (a constant)
+ * stays. */
+static struct str moved(struct str s, const struct http_head *from,
+                        const char *bytes)
+{
+    if (s.p >= from->bytes && s.p < from->bytes + from->size)
+        s.p = bytes + (s.p - from->bytes);
+    return s;
+}
+
+/* The usual case: one block, copied as it lies. */
+static void copy_bytes(struct http_head *to, const struct http_head *from,
+                       struct arena *arena)
+{
+    size_t fields_size = from->fields_n * sizeof *from->fields;
+    char *block = arena_alloc(arena, fields_size + from->size);
+    char *bytes = block + fields_size;
+
+    *to = *from;
+    memcpy(bytes, from->bytes, from->size);
+    to->bytes = bytes;
+    to->method_text = moved(from->method_text, from, bytes);
+    to->target = moved(from->target, from, bytes);
+    to->path = moved(from->path, from, bytes);
+    to->authority = moved(from->authority, from, bytes);
+    to->reason = moved(from->reason, from, bytes);
+    to->fields = (struct http_field *)(void *)block;
+    for (size_t i = 0; i < from->fields_n; i++) {
+        to->fields[i].name = moved(from->fields[i].name, from, bytes);
+        to->fields[i].value = moved(from->fields[i].value, from, bytes);
+    }
+}
+
+/* A head whose pieces lie here and there, as HTTP/2 makes it. */
+static void copy_pieces(struct http_head *to, const struct http_head *from,
+                        struct arena *arena)
+{
+    *to = *from;
+    to->method_text = arena_str(arena, from->method_text);
+    to->target = arena_str(arena, from->target);
+    to->path = arena_str(arena, from->path);
+    to->authority = arena_str(arena, from->authority);
+    to->reason = arena_str(arena, from->reason);
+    to->fields = arena_alloc(arena, from->fields_n * sizeof *to->fields);
+    for (size_t i = 0; i < from->fields_n; i++) {
+        to->fields[i].name = arena_str(arena, from->fields[i].name);
+        to->fields[i].value = arena_str(arena, from->fields[i].value);
+    }
+}
+
 void http_head_copy(struct http_head *to, const struct http_head *from,
                     struct arena *arena)
 {
-    const struct str *texts[] = {&from->method_text, &from->target, &from->path,
-                                 &from->authority, &from->reason};
-    struct str *copies[] = {&to->method_text, &to->target, &to->path,
-                            &to->authority, &to->reason};
-    size_t n = 0;
-    for (size_t i = 0; i < COUNT(texts); i++)
-        n += texts[i]->n;
-    for (size_t i = 0; i < from->fields_n; i++)
-        n += from->fields[i].name.n + from->fields[i].value.n;
-
-    *to = *from;
-    to->fields = NULL;
-    /* One block for all of it: a head is kept or dropped as a whole. */
-    size_t fields_size = from->fields_n * sizeof *from->fields;
-    char *block = arena_alloc(arena, fields_size + n + 1);
-    char *bytes = block + fields_size;
-#define TAKE(str)                                                              \
-    do {                                                                       \
-        if ((str).p) {                                                         \
-            memcpy(bytes, (str).p, (str).n);                                   \
-            (str).p = bytes;                                                   \
-            bytes += (str).n;                                                  \
-        }                                                                      \
-    } while (0)
-    for (size_t i = 0; i < COUNT(copies); i++)
-        TAKE(*copies[i]);
-    if (!from->fields_n)
-        return;
-    to->fields = (struct http_field *)(void *)block;
-    memcpy(to->fields, from->fields, fields_size);
-    for (size_t i = 0; i < to->fields_n; i++) {
-        TAKE(to->fields[i].name);
-        TAKE(to->fields[i].value);
-    }
-#undef TAKE
+    if (from->bytes)
+        copy_bytes(to, from, arena);
+    else
+        copy_pieces(to, from, arena);
 }
 
 struct method_row {

@@ -100,6 +100,7 @@ static int give_head(struct http_reader *r, struct span *in,
     if (got < 0)
         return got;
 
+    h->bytes = (const char *)in->p;
     span_advance(in, h->size);
     *ev = (struct http_event){.type = HTTP_EVENT_HEAD, .head = h};
     begin_section(r);

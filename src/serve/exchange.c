@@ -59,7 +59,9 @@ static void describe(const struct log_ctx *ctx, struct buf *line)
                STR_ARG(address_ip_text(&r->client->remote, text)));
     buf_printf(line, ", server: %.*s", STR_ARG(r->server->name));
     put_quoted(line, "request", r->raw);
-    put_quoted(line, "upstream", r->upstream_url);
+    if (r->upstream_peer.n)
+        buf_printf(line, ", upstream: \"http://%.*s%.*s\"",
+                   STR_ARG(r->upstream_peer), STR_ARG(r->upstream_uri));
     put_quoted(line, "host", http_head_find(&r->head, STR("Host")));
     put_quoted(line, "referrer", http_head_find(&r->head, STR("Referer")));
 }
@@ -111,15 +113,25 @@ static struct request *make(struct client *c, struct generation *g)
     return r;
 }
 
+/* As it was sent: the head's first line. */
+static struct str request_line(const struct request *r)
+{
+    const struct http_head *h = &r->head;
+    if (h->bytes)
+        return str_slice(str_n(h->bytes, h->size), 0,
+                         str_find(str_n(h->bytes, h->size), '\r', 0));
+    return arena_printf(r->arena, "%.*s %.*s HTTP/%u.%u",
+                        STR_ARG(h->method_text), STR_ARG(h->target),
+                        h->version / 10u, h->version % 10u);
+}
+
 struct request *exchange_create(struct client *c, struct generation *g,
                                 const struct http_head *head)
 {
     struct request *r = make(c, g);
 
     http_head_copy(&r->head, head, r->arena);
-    r->raw = arena_printf(r->arena, "%.*s %.*s HTTP/%u.%u",
-                          STR_ARG(head->method_text), STR_ARG(head->target),
-                          head->version / 10u, head->version % 10u);
+    r->raw = request_line(r);
     r->request_length = head->size;
     r->body_complete = head->body == BODY_NONE ||
                        (head->body == BODY_LENGTH && !head->content_length);

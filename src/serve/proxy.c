@@ -189,8 +189,7 @@ static int try_peer(struct proxy *p)
         if (p->tries_left)
             p->tries_left--;
         begin_try(p, peer);
-        r->upstream_url =
-            arena_printf(r->arena, "http://%.*s", STR_ARG(peer->name));
+        r->upstream_peer = peer->name;
         request_doing(r, "connecting to upstream");
 
         struct upstream_conn *c = upstream_take_idle(p->upstream, peer);
@@ -312,7 +311,7 @@ static int proxy_start(struct request *r)
 {
     const struct proxy_conf *conf = request_conf(r, &proxy_module);
     struct proxy *p = arena_calloc(r->arena, sizeof *p);
-    struct str uri;
+    struct str uri = {NULL, 0};
 
     p->request = r;
     p->conf = conf;
@@ -328,6 +327,7 @@ static int proxy_start(struct request *r)
                         : (size_t)conf->buffer_size;
 
     int verdict = choose_upstream(p, &uri);
+    r->upstream_uri = uri;
     if (verdict == VERDICT_DECLINED)
         verdict = proxy_make_head(p, uri);
     if (verdict != VERDICT_DECLINED)

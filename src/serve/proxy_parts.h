@@ -20,6 +20,9 @@ bool proxy_url_read(struct str text, struct proxy_url *url);
 struct upstream *upstream_of_address(struct arena *arena, struct str host,
                                      uint16_t port);
 
+/* Fires when there are more idle connections than are to be kept. */
+void upstream_trim(struct timer *timer);
+
 /* Path and query to pass on when proxy_pass has no URI part. */
 struct str proxy_own_uri(struct request *r);
 

@@ -112,6 +112,7 @@ static int add_server(struct conf *conf, struct str text, uint16_t port,
 static void on_death(void *arg)
 {
     struct upstream *u = arg;
+    timer_clear(&u->trim);
     while (!list_is_empty(&u->idle))
         upstream_conn_close(
             CONTAINER(u->idle.next, struct upstream_conn, link));
@@ -130,6 +131,7 @@ static struct upstream *create(struct conf *conf, struct str name)
         .keepalive_timeout_ms = 60000,
     };
     list_init(&u->idle);
+    timer_init(&u->trim, upstream_trim);
     arena_on_destroy(conf->arena, on_death, u);
     return u;
 }

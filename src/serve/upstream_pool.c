@@ -4,7 +4,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "io/connect.h"
-#include "serve/upstream.h"
+#include "proxy_parts.h"
+
+enum {
+    TRIM_MS = 100 /* how long surplus idle connections may live */
+};
 
 static void bury_conn(struct loop_task *task)
 {
@@ -96,6 +100,16 @@ static const struct stream_events idle_events = {
     .on_end = idle_on_end,
 };
 
+/* Under load the number of idle connections swings within a few turns of the
+ * loop; only what stays above the limit is surplus. */
+void upstream_trim(struct timer *timer)
+{
+    struct upstream *u = CONTAINER(timer, struct upstream, trim);
+    while (u->idle_n > u->keepalive)
+        upstream_conn_close(
+            CONTAINER(u->idle.prev, struct upstream_conn, link));
+}
+
 void upstream_give_back(struct upstream_conn *c)
 {
     struct upstream *u = c->upstream;
@@ -108,12 +122,11 @@ void upstream_give_back(struct upstream_conn *c)
         upstream_conn_close(c);
         return;
     }
-    if (u->idle_n >= u->keepalive)
-        upstream_conn_close(
-            CONTAINER(u->idle.prev, struct upstream_conn, link));
     c->reused = true;
     list_push_front(&u->idle, &c->link);
     u->idle_n++;
+    if (u->idle_n > u->keepalive && !timer_is_set(&u->trim))
+        timer_set(c->loop, &u->trim, TRIM_MS);
     stream_hand_over(c->stream, &idle_events, c);
     stream_resume(c->stream);
     timer_set(c->loop, &c->timer, u->keepalive_timeout_ms);

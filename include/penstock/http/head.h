@@ -73,7 +73,9 @@ struct http_head {
     bool keep_alive;         /* what version and Connection say */
     bool expect_continue;    /* Expect: 100-continue, in HTTP/1.1 */
     bool upgrade;            /* Connection: upgrade and an Upgrade field */
-    size_t size;             /* bytes of the head with its last empty line */
+    const char *bytes; /* the head as it came, size bytes; NULL: not in one
+                          piece */
+    size_t size;       /* bytes of the head with its last empty line */
 };
 
 /* The value of the first field of that name, or a str with p NULL. */

@@ -26,24 +26,24 @@ struct upstream;
 /* One address that is listened on, and the servers behind it. */
 struct listen {
     struct address address;
-    struct str text;        /* as written, for messages */
-    int backlog;            /* 511 */
-    bool reuseport;         /* one socket per worker */
+    struct str text; /* as written, for messages */
+    int backlog;     /* 511 */
+    bool reuseport;  /* one socket per worker */
     bool ipv6only;
-    bool is_default_set;    /* default_server was said */
-    bool options_said;      /* socket options stood in one of its servers */
-    bool keepalive_set, keepalive_on;  /* so_keepalive */
+    bool is_default_set; /* default_server was said */
+    bool options_said;   /* socket options stood in one of its servers */
+    bool keepalive_set, keepalive_on;                        /* so_keepalive */
     int keepalive_idle, keepalive_interval, keepalive_count; /* s, s, n; 0:
                                                                 the system's */
-    int rcvbuf, sndbuf;     /* bytes; 0: the system's */
-    int fastopen;           /* queue length; 0: off */
+    int rcvbuf, sndbuf; /* bytes; 0: the system's */
+    int fastopen;       /* queue length; 0: off */
     bool deferred;
     bool ssl, http2, proxy_protocol; /* said; refused until they are built */
     struct server *default_server;
-    struct names *names;    /* NULL while there is one server only */
+    struct names *names;          /* NULL while there is one server only */
     const struct log_target *log; /* of the default server */
     const struct conf_node *node;
-    int *fds;               /* one, or one per worker; -1: not open yet */
+    int *fds; /* one, or one per worker; -1: not open yet */
     size_t fds_n;
     struct listen *next;
 };
@@ -63,8 +63,8 @@ struct location {
     struct server *server;
     struct location *parent;
     enum location_kind kind;
-    struct str text;          /* as written */
-    bool nameless;            /* if, limit_except */
+    struct str text;               /* as written */
+    bool nameless;                 /* if, limit_except */
     const struct handler *handler; /* what answers here; NULL: static files */
 };
 
@@ -75,9 +75,9 @@ struct generation {
     struct conf conf;
     struct err err;
     struct variables variables;
-    struct listen *listens; /* in order of the file */
-    struct map upstreams;   /* name -> struct upstream */
-    struct map backends;    /* name -> bridge's pool configuration */
+    struct listen *listens;  /* in order of the file */
+    struct map upstreams;    /* name -> struct upstream */
+    struct map backends;     /* name -> bridge's pool configuration */
     struct log_file **files; /* every log that is named, by first mention */
     size_t files_n, files_capacity;
     /* Told when the generation dies: pooled upstream connections close. */

@@ -129,7 +129,8 @@ struct request {
 
     /* Filled by who proxies, for $upstream_* and log lines. */
     struct upstream_trace *upstream; /* NULL when nobody did */
-    struct str upstream_url;         /* "http://127.0.0.1:80/x", or empty */
+    struct str upstream_peer;        /* "127.0.0.1:80", or empty */
+    struct str upstream_uri;
     struct loop_task grave;
 };
 

@@ -27,6 +27,7 @@ struct upstream {
     uint64_t keepalive_timeout_ms;
     struct list idle; /* struct upstream_conn, last used first */
     size_t idle_n;
+    struct timer trim; /* until more than keepalive of them are closed */
 };
 
 /* One connection; it has a request, or it is idle. */
