@@ -10,8 +10,6 @@
 #include "serve/core.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
-#include "serve/static.h"
-#include "serve/try_files.h"
 #include "serve/rewrite.h"
 #include "serve/static.h"
 #include "serve/try_files.h"

@@ -403,10 +403,11 @@ static void end(struct worker *w)
         close(w->channel);
     close(w->signal_fd);
     access_log_flush_all();
-    loop_destroy(w->loop);
     log_notice(&log_process, "exit");
     log_process_use(NULL);
+    /* Its death closes pooled connections, which the loop then buries. */
     generation_unref(w->generation);
+    loop_destroy(w->loop);
 }
 
 int worker_run(const struct worker_start *start)

@@ -25,6 +25,7 @@ import time
 import unittest
 
 BINARY = os.environ.get("PENSTOCK", "build/gateway/penstock")
+TERM = signal.SIGTERM
 PATIENCE = 20  # seconds; sanitizers on a busy machine are slow
 
 TROUBLE = re.compile(
@@ -166,11 +167,11 @@ class Penstock:
 
     def reload(self):
         """HUP, and wait until every worker has the new configuration."""
-        before = self.log().count("] all workers run generation ")
+        before = self.log().count(": all workers run generation ")
         self.signal(signal.SIGHUP)
         wait_for(
             "the reload",
-            lambda: self.log().count("] all workers run generation ") > before,
+            lambda: self.log().count(": all workers run generation ") > before,
         )
 
     def read(self, name):
@@ -189,7 +190,7 @@ class Penstock:
     def wait_for_log(self, text, name="logs/error.log"):
         wait_for(f"{text!r} in {name}", lambda: text in self.log(name))
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=TERM):
         """End it, and raise AssertionError for whatever was not right."""
         if self.process is None:
             return
