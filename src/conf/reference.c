@@ -1,116 +1,157 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
-#include "conf/conf.h"
+#include "engine.h"
 
-static const struct {
-    unsigned context;
-    const char *name;
-} context_names[] = {
-    {CONF_MAIN, "main"},
-    {CONF_EVENTS, "events"},
-    {CONF_HTTP, "http"},
-    {CONF_SERVER, "server"},
-    {CONF_LOCATION, "location"},
-    {CONF_UPSTREAM, "upstream"},
-    {CONF_BACKEND, "backend"},
-    {CONF_SERVER_IF, "if in server"},
-    {CONF_LOCATION_IF, "if in location"},
-    {CONF_LIMIT_EXCEPT, "limit_except"},
+enum { INDENT = 4, WIDTH = 78 };
+
+static const struct conf_enum context_names[] = {
+    {"main", CONF_MAIN},
+    {"events", CONF_EVENTS},
+    {"http", CONF_HTTP},
+    {"server", CONF_SERVER},
+    {"location", CONF_LOCATION},
+    {"upstream", CONF_UPSTREAM},
+    {"backend", CONF_BACKEND},
+    {"if in server", CONF_SERVER_IF},
+    {"if in location", CONF_LOCATION_IF},
+    {"limit_except", CONF_LIMIT_EXCEPT},
+    {NULL, 0},
 };
 
-static const struct {
-    conf_setter *set;
-    const char *argument;
-} setter_arguments[] = {
-    {conf_set_flag, "on | off"}, {conf_set_number, "NUMBER"},
-    {conf_set_size, "SIZE"},     {conf_set_ms, "TIME"},
-    {conf_set_sec, "TIME"},      {conf_set_str, "TEXT"},
-    {conf_set_path, "PATH"},
-};
-
-/* "off | on | build", from the setter's own table. */
-static void put_enum(struct buf *out, const struct directive *d)
+/* Text in a column from INDENT to WIDTH. */
+static void put_wrapped(struct buf *out, struct str text)
 {
-    const struct conf_enum *names = d->data;
-    for (const struct conf_enum *e = names; e->name; e++)
-        buf_printf(out, "%s%s", e == names ? "" : " | ", e->name);
-    if (d->set == conf_set_bits)
-        buf_put_str(out, STR(" ..."));
-}
-
-static void put_by_arity(struct buf *out, unsigned arity)
-{
-    static const struct {
-        unsigned arity;
-        const char *text;
-    } shapes[] = {
-        {ARGS_FLAG, "on | off"},    {ARGS_1, "VALUE"},
-        {ARGS_2, "VALUE VALUE"},    {ARGS_3, "VALUE VALUE VALUE"},
-        {ARGS_1_MORE, "VALUE ..."}, {ARGS_2_MORE, "VALUE VALUE ..."},
-        {ARGS_ANY, "[VALUE ...]"},
-    };
-    bool first = true;
-    for (size_t i = 0; i < COUNT(shapes); i++)
-        if (arity & shapes[i].arity) {
-            buf_printf(out, "%s%s", first ? "" : " | ", shapes[i].text);
-            first = false;
+    size_t column = 0;
+    while (text.p) {
+        struct str word = str_cut(&text, ' ');
+        if (!word.n)
+            continue;
+        if (column && column + 1 + word.n > WIDTH) {
+            buf_put_u8(out, '\n');
+            column = 0;
         }
-}
-
-static void put_arguments(struct buf *out, const struct directive *d)
-{
-    if (d->syntax) {
-        buf_put_str(out, str_c(d->syntax));
-        return;
+        if (column == 0) {
+            buf_printf(out, "%*s", INDENT, "");
+            column = INDENT;
+        } else {
+            buf_put_u8(out, ' ');
+            column++;
+        }
+        buf_put_str(out, word);
+        column += word.n;
     }
-    if (d->set == conf_set_enum || d->set == conf_set_bits) {
-        put_enum(out, d);
-        return;
+    buf_put_u8(out, '\n');
+}
+
+/* One argument, as far as the setter knows it. */
+static const char *argument_name(const struct directive *row)
+{
+    if (row->set == conf_set_size)
+        return "SIZE";
+    if (row->set == conf_set_ms || row->set == conf_set_sec)
+        return "TIME";
+    if (row->set == conf_set_number)
+        return "NUMBER";
+    if (row->set == conf_set_path)
+        return "PATH";
+    if (row->set == conf_set_str)
+        return "TEXT";
+    return "VALUE";
+}
+
+static void put_names(struct buf *out, const struct conf_enum *names)
+{
+    for (size_t i = 0; names[i].name; i++)
+        buf_printf(out, "%s%s", i ? " | " : " ", names[i].name);
+}
+
+/* " VALUE [VALUE [VALUE]]" from the bits of arity. */
+static void put_counted(struct buf *out, const struct directive *row)
+{
+    const char *name = argument_name(row);
+    unsigned least = 0, most = 5;
+    while (least < 5 && !(row->arity & 1u << least))
+        least++;
+    while (most > least && !(row->arity & 1u << most))
+        most--;
+    for (unsigned i = 0; i < most; i++)
+        buf_printf(out, i < least ? " %s" : " [%s", name);
+    for (unsigned i = least; i < most; i++)
+        buf_put_u8(out, ']');
+}
+
+static void put_arguments(struct buf *out, const struct directive *row)
+{
+    const char *name = argument_name(row);
+    if (row->syntax) {
+        buf_printf(out, "%s%s", *row->syntax ? " " : "", row->syntax);
+    } else if (row->arity & ARGS_FLAG || row->set == conf_set_flag) {
+        buf_printf(out, " on | off");
+    } else if (row->set == conf_set_enum) {
+        put_names(out, row->data);
+    } else if (row->set == conf_set_bits) {
+        put_names(out, row->data);
+        buf_printf(out, " ...");
+    } else if (row->arity & ARGS_ANY) {
+        buf_printf(out, " [%s ...]", name);
+    } else if (row->arity & ARGS_1_MORE) {
+        buf_printf(out, row->arity & ARGS_0 ? " [%s ...]" : " %s ...", name);
+    } else if (row->arity & ARGS_2_MORE) {
+        buf_printf(out, row->arity & ARGS_1 ? " %s [%s ...]" : " %s %s ...",
+                   name, name);
+    } else {
+        put_counted(out, row);
     }
-    for (size_t i = 0; i < COUNT(setter_arguments); i++)
-        if (d->set == setter_arguments[i].set) {
-            buf_put_str(out, str_c(setter_arguments[i].argument));
-            return;
-        }
-    put_by_arity(out, d->arity);
 }
 
-static void put_contexts(struct buf *out, unsigned contexts)
+static void put_bounds(struct buf *out, const struct directive *row)
 {
-    bool first = true;
-    for (size_t i = 0; i < COUNT(context_names); i++)
-        if (contexts & context_names[i].context) {
-            buf_printf(out, "%s%s", first ? "" : ", ", context_names[i].name);
-            first = false;
-        }
+    char low[32], high[32];
+    if ((!row->min && !row->max) ||
+        !setter_show(row, row->min, low, sizeof low))
+        return;
+    setter_show(row, row->max, high, sizeof high);
+    if (!row->max)
+        buf_printf(out, "    range:    at least %s\n", low);
+    else
+        buf_printf(out, "    range:    %s to %s\n", low, high);
 }
 
-static void put_row(struct buf *out, const struct directive *d)
+static void put_row(struct buf *out, const struct directive *row)
 {
-    struct buf arguments = {0};
+    buf_printf(out, "%s", row->name);
+    put_arguments(out, row);
+    buf_printf(out, row->flags & CONF_BLOCK ? " { ... }\n" : ";\n");
+    if (row->default_text)
+        buf_printf(out, "    default:  %s\n",
+                   *row->default_text ? row->default_text : "\"\"");
+    put_bounds(out, row);
 
-    put_arguments(&arguments, d);
-    buf_printf(out, "%s%s%.*s%s\n", d->name, arguments.n ? " " : "",
-               STR_ARG(buf_str(&arguments)),
-               d->flags & CONF_BLOCK ? " { ... }" : ";");
-    buf_fini(&arguments);
-    if (d->help)
-        buf_printf(out, "    %s\n", d->help);
-    if (d->default_text)
-        buf_printf(out, "    default: %s\n", d->default_text);
-    buf_put_str(out, STR("    context: "));
-    put_contexts(out, d->contexts);
-    buf_put_str(out, STR("\n\n"));
+    const char *between = "    context:  ";
+    for (size_t i = 0; context_names[i].name; i++)
+        if (row->contexts & context_names[i].value) {
+            buf_printf(out, "%s%s", between, context_names[i].name);
+            between = ", ";
+        }
+    buf_put_u8(out, '\n');
+    if (row->flags & CONF_IGNORED)
+        buf_printf(out, "    Accepted and ignored, with a warning.\n");
+    if (row->help)
+        put_wrapped(out, str_c(row->help));
+    buf_put_u8(out, '\n');
 }
 
 void conf_print_reference(struct conf_module *const *list, struct buf *out)
 {
     for (; *list; list++) {
-        const struct conf_module *m = *list;
-        if (!m->directives || !m->directives->name)
+        const struct directive *row = (*list)->directives;
+        if (!row || !row->name)
             continue;
-        buf_printf(out, "== %s\n\n", m->name);
-        for (const struct directive *d = m->directives; d->name; d++)
-            put_row(out, d);
+        buf_printf(out, "%s\n", (*list)->name);
+        for (size_t i = strlen((*list)->name); i > 0; i--)
+            buf_put_u8(out, '=');
+        buf_printf(out, "\n\n");
+        for (; row->name; row++)
+            put_row(out, row);
     }
 }

@@ -1,44 +1,190 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/check.h"
-#include "conf/conf.h"
 #include "engine.h"
 
-/* ---- bounds ---- */
+/* ---- text to value: what a setter and a default have in common ---- */
 
-static int in_bounds(struct conf *conf, const struct directive *row,
-                     struct str word, uint64_t value)
+static bool find_name(const struct conf_enum *names, struct str text,
+                      unsigned *value)
 {
-    if (value < row->min)
-        return conf_fail(conf,
-                         "invalid value \"%.*s\" in \"%s\" directive, "
-                         "it must be at least %" PRIu64,
-                         STR_ARG(word), row->name, row->min);
-    if (row->max && value > row->max)
-        return conf_fail(conf,
-                         "invalid value \"%.*s\" in \"%s\" directive, "
-                         "it must be at most %" PRIu64,
-                         STR_ARG(word), row->name, row->max);
+    for (; names && names->name; names++)
+        if (str_eq_nocase(str_c(names->name), text)) {
+            *value = names->value;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_number(struct str s, uint64_t *value)
+{
+    return str_to_u64(s, INT64_MAX, value);
+}
+
+static bool parse_flag(struct str s, bool *value)
+{
+    *value = str_eq_nocase(s, STR("on"));
+    return *value || str_eq_nocase(s, STR("off"));
+}
+
+/* How a uint64_t is written, and how its bounds are shown. */
+struct quantity {
+    conf_setter *set;
+    bool (*parse)(struct str s, uint64_t *value);
+    const char *wrong; /* nginx's words for it */
+    const char *expected;
+    struct {
+        const char *suffix;
+        uint64_t scale;
+    } units[8]; /* largest first */
+};
+
+static const struct quantity quantities[] = {
+    {.set = conf_set_number,
+     .parse = parse_number,
+     .wrong = "invalid number",
+     .expected = "a number"},
+    {.set = conf_set_size,
+     .parse = conf_parse_size,
+     .wrong = "invalid value",
+     .expected = "a size such as 512, 8k, 1m or 1g",
+     .units = {{"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10}}},
+    {.set = conf_set_ms,
+     .parse = conf_parse_ms,
+     .wrong = "invalid value",
+     .expected = "a time such as 500ms, 30s, 5m or \"1h 30m\"",
+     .units = {{"d", 86400000},
+               {"h", 3600000},
+               {"m", 60000},
+               {"s", 1000},
+               {"ms", 1}}},
+    {.set = conf_set_sec,
+     .parse = conf_parse_sec,
+     .wrong = "invalid value",
+     .expected = "a time in whole seconds such as 30s, 5m or \"1h 30m\"",
+     .units = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}},
+};
+
+static const struct quantity *quantity_of(conf_setter *set)
+{
+    for (size_t i = 0; i < COUNT(quantities); i++)
+        if (quantities[i].set == set)
+            return &quantities[i];
+    return NULL;
+}
+
+bool setter_show(const struct directive *row, uint64_t value, char *out,
+                 size_t n)
+{
+    const struct quantity *q = quantity_of(row->set);
+    if (!q)
+        return false;
+    for (size_t i = 0; q->units[i].suffix; i++)
+        if (value && value % q->units[i].scale == 0) {
+            snprintf(out, n, "%" PRIu64 "%s", value / q->units[i].scale,
+                     q->units[i].suffix);
+            return true;
+        }
+    snprintf(out, n, "%" PRIu64, value);
+    return true;
+}
+
+size_t setter_field_size(const struct directive *row)
+{
+    if (quantity_of(row->set))
+        return sizeof(uint64_t);
+    if (row->set == conf_set_flag)
+        return sizeof(bool);
+    if (row->set == conf_set_enum || row->set == conf_set_bits)
+        return sizeof(unsigned);
+    if (row->set == conf_set_str)
+        return sizeof(struct str);
+    if (row->set == conf_set_path)
+        return sizeof(const char *);
     return 0;
 }
 
-/* ---- setters ---- */
-
-int conf_set_flag(struct conf *conf, struct conf_scope *scope,
-                  const struct directive *row, const struct conf_node *node,
-                  void *field)
+static bool parse_bits(const struct conf_enum *names, struct str text,
+                       unsigned *bits)
 {
-    bool *flag = field;
-    struct str word = conf_arg(node, 1);
-    (void)scope;
+    unsigned all = 0, bit = 0;
+    while (text.p) {
+        struct str word = str_cut(&text, ' ');
+        if (word.n && !find_name(names, word, &bit))
+            return false;
+        all |= word.n ? bit : 0;
+    }
+    *bits = all;
+    return true;
+}
 
-    if (!str_eq_nocase(word, STR("on")) && !str_eq_nocase(word, STR("off")))
+bool setter_put_default(struct conf *conf, const struct directive *row,
+                        void *module_conf)
+{
+    if (!row->default_text || !setter_field_size(row) || !module_conf)
+        return true;
+    struct str text = str_c(row->default_text);
+    void *field = (char *)module_conf + row->offset;
+    bool flag;
+
+    if (str_eq(text, STR("\"\"")))
+        text = STR("");
+    if (quantity_of(row->set))
+        return quantity_of(row->set)->parse(text, field);
+    if (row->set == conf_set_enum)
+        return find_name(row->data, text, field);
+    if (row->set == conf_set_bits)
+        return parse_bits(row->data, text, field);
+    if (row->set == conf_set_flag) {
+        if (!parse_flag(text, &flag))
+            return false;
+        *(bool *)field = flag;
+    } else if (row->set == conf_set_str) {
+        *(struct str *)field = text;
+    } else {
+        *(const char **)field = conf_full_path(conf, text, false);
+    }
+    return true;
+}
+
+/* ---- the setters ---- */
+
+static int fail_bounds(struct conf *conf, const struct directive *row)
+{
+    char low[32], high[32];
+    setter_show(row, row->min, low, sizeof low);
+    setter_show(row, row->max, high, sizeof high);
+    if (!row->max)
         return conf_fail(conf,
-                         "invalid value \"%.*s\" in \"%s\" directive, "
-                         "it must be \"on\" or \"off\"",
-                         STR_ARG(word), row->name);
-    *flag = str_eq_nocase(word, STR("on"));
+                         "value must be equal to or greater than %s in "
+                         "\"%s\" directive",
+                         low, row->name);
+    if (!row->min)
+        return conf_fail(conf,
+                         "value must be equal to or less than %s in \"%s\" "
+                         "directive",
+                         high, row->name);
+    return conf_fail(conf,
+                     "value must be between %s and %s in \"%s\" directive", low,
+                     high, row->name);
+}
+
+static int set_quantity(struct conf *conf, const struct directive *row,
+                        const struct conf_node *node, void *field,
+                        conf_setter *set)
+{
+    const struct quantity *q = quantity_of(set);
+    struct str text = conf_arg(node, 1);
+    uint64_t value;
+
+    if (!q->parse(text, &value))
+        return conf_fail(conf, "\"%s\" directive %s \"%.*s\", expected %s",
+                         row->name, q->wrong, STR_ARG(text), q->expected);
+    if (value < row->min || (row->max && value > row->max))
+        return fail_bounds(conf, row);
+    *(uint64_t *)field = value;
     return 0;
 }
 
@@ -46,37 +192,8 @@ int conf_set_number(struct conf *conf, struct conf_scope *scope,
                     const struct directive *row, const struct conf_node *node,
                     void *field)
 {
-    struct str word = conf_arg(node, 1);
-    uint64_t value;
     (void)scope;
-
-    if (!str_to_u64(word, INT64_MAX, &value))
-        return conf_fail(conf, "invalid number \"%.*s\" in \"%s\" directive",
-                         STR_ARG(word), row->name);
-    if (in_bounds(conf, row, word, value) == -1)
-        return -1;
-    *(uint64_t *)field = value;
-    return 0;
-}
-
-typedef bool parse_fn(struct str s, uint64_t *out);
-
-static int set_unit(struct conf *conf, const struct directive *row,
-                    const struct conf_node *node, void *field, parse_fn *parse,
-                    const char *expected)
-{
-    struct str word = conf_arg(node, 1);
-    uint64_t value;
-
-    if (!parse(word, &value))
-        return conf_fail(conf,
-                         "\"%s\" directive invalid value \"%.*s\", "
-                         "expected %s",
-                         row->name, STR_ARG(word), expected);
-    if (in_bounds(conf, row, word, value) == -1)
-        return -1;
-    *(uint64_t *)field = value;
-    return 0;
+    return set_quantity(conf, row, node, field, conf_set_number);
 }
 
 int conf_set_size(struct conf *conf, struct conf_scope *scope,
@@ -84,8 +201,7 @@ int conf_set_size(struct conf *conf, struct conf_scope *scope,
                   void *field)
 {
     (void)scope;
-    return set_unit(conf, row, node, field, conf_parse_size,
-                    "a size such as 512, 8k or 1m");
+    return set_quantity(conf, row, node, field, conf_set_size);
 }
 
 int conf_set_ms(struct conf *conf, struct conf_scope *scope,
@@ -93,8 +209,7 @@ int conf_set_ms(struct conf *conf, struct conf_scope *scope,
                 void *field)
 {
     (void)scope;
-    return set_unit(conf, row, node, field, conf_parse_ms,
-                    "a time such as 500ms, 30s or \"1h 30m\"");
+    return set_quantity(conf, row, node, field, conf_set_ms);
 }
 
 int conf_set_sec(struct conf *conf, struct conf_scope *scope,
@@ -102,8 +217,22 @@ int conf_set_sec(struct conf *conf, struct conf_scope *scope,
                  void *field)
 {
     (void)scope;
-    return set_unit(conf, row, node, field, conf_parse_sec,
-                    "a time such as 30s, 5m or 1d");
+    return set_quantity(conf, row, node, field, conf_set_sec);
+}
+
+int conf_set_flag(struct conf *conf, struct conf_scope *scope,
+                  const struct directive *row, const struct conf_node *node,
+                  void *field)
+{
+    bool value;
+    (void)scope;
+    if (!parse_flag(conf_arg(node, 1), &value))
+        return conf_fail(conf,
+                         "invalid value \"%.*s\" in \"%s\" directive, it must "
+                         "be \"on\" or \"off\"",
+                         STR_ARG(conf_arg(node, 1)), row->name);
+    *(bool *)field = value;
+    return 0;
 }
 
 int conf_set_str(struct conf *conf, struct conf_scope *scope,
@@ -124,24 +253,23 @@ int conf_set_path(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-static int find_enum(struct conf *conf, const struct directive *row,
-                     struct str word, unsigned *value)
+/* invalid value "x" in "y" directive, it must be "a", "b" or "c" */
+static int fail_name(struct conf *conf, const struct directive *row,
+                     struct str text)
 {
     const struct conf_enum *names = row->data;
-    struct buf expected = {0};
-
-    for (const struct conf_enum *e = names; e->name; e++)
-        if (str_eq(word, str_c(e->name))) {
-            *value = e->value;
-            return 0;
-        }
-    for (const struct conf_enum *e = names; e->name; e++)
-        buf_printf(&expected, "%s\"%s\"", e == names ? "" : ", ", e->name);
+    struct buf list;
+    buf_init(&list, ERR_TEXT_MAX);
+    for (size_t i = 0; names[i].name; i++)
+        buf_printf(&list, "%s\"%s\"",
+                   i == 0              ? ""
+                   : names[i + 1].name ? ", "
+                                       : " or ",
+                   names[i].name);
     conf_fail(conf,
-              "invalid value \"%.*s\" in \"%s\" directive, expected one "
-              "of %.*s",
-              STR_ARG(word), row->name, STR_ARG(buf_str(&expected)));
-    buf_fini(&expected);
+              "invalid value \"%.*s\" in \"%s\" directive, it must be %.*s",
+              STR_ARG(text), row->name, STR_ARG(buf_str(&list)));
+    buf_fini(&list);
     return -1;
 }
 
@@ -150,21 +278,21 @@ int conf_set_enum(struct conf *conf, struct conf_scope *scope,
                   void *field)
 {
     (void)scope;
-    return find_enum(conf, row, conf_arg(node, 1), field);
+    if (!find_name(row->data, conf_arg(node, 1), field))
+        return fail_name(conf, row, conf_arg(node, 1));
+    return 0;
 }
 
 int conf_set_bits(struct conf *conf, struct conf_scope *scope,
                   const struct directive *row, const struct conf_node *node,
                   void *field)
 {
-    unsigned bits = 0;
+    unsigned bits = 0, bit = 0;
     (void)scope;
-
     for (size_t i = 1; i < node->words_n; i++) {
-        unsigned bit;
-        if (find_enum(conf, row, conf_arg(node, i), &bit) == -1)
-            return -1;
-        if (bits & bit)
+        if (!find_name(row->data, conf_arg(node, i), &bit))
+            return fail_name(conf, row, conf_arg(node, i));
+        if (bit && (bits & bit) == bit)
             conf_warn(conf, "duplicate value \"%.*s\"",
                       STR_ARG(conf_arg(node, i)));
         bits |= bit;
@@ -178,52 +306,19 @@ int conf_set_ignored(struct conf *conf, struct conf_scope *scope,
                      void *field)
 {
     (void)scope, (void)node, (void)field;
-    conf_warn(conf, "the \"%s\" directive has no meaning here and is ignored",
+    conf_warn(conf, "the \"%s\" directive has no effect here, ignored",
               row->name);
     return 0;
 }
 
-/* ---- defaults ---- */
-
-bool conf_setter_is_common(conf_setter *set)
-{
-    return set == conf_set_flag || set == conf_set_number ||
-           set == conf_set_size || set == conf_set_ms || set == conf_set_sec ||
-           set == conf_set_str || set == conf_set_path ||
-           set == conf_set_enum || set == conf_set_bits;
-}
-
-enum { DEFAULT_WORDS_MAX = 16 };
-
-/* An emptiness that is written "" or — stands for an unset field. */
-int conf_set_default(struct conf *conf, struct conf_scope *scope,
-                     const struct directive *row, void *field)
-{
-    struct conf_word words[1 + DEFAULT_WORDS_MAX] = {
-        {.text = str_c(row->name)}};
-    struct conf_node node = {.words = words, .words_n = 1};
-    struct str rest = str_c(row->default_text);
-
-    while (rest.p && node.words_n < COUNT(words)) {
-        struct str word = str_cut(&rest, ' ');
-        if (word.n)
-            words[node.words_n++].text = word;
-    }
-    if (node.words_n == 2 && str_eq(words[1].text, STR("\"\"")))
-        words[1].text = STR("");
-    return row->set(conf, scope, row, &node, field);
-}
-
-/* ---- paths ---- */
+/* ---- words ---- */
 
 const char *conf_full_path(struct conf *conf, struct str path, bool conf_prefix)
 {
-    if (path.n && path.p[0] == '/')
-        return arena_cstr(conf->arena, path);
     const char *prefix = conf_prefix ? conf->tree.prefix : conf->prefix;
-    struct str full = arena_printf(conf->arena, "%s%.*s", prefix ? prefix : "",
-                                   STR_ARG(path));
-    return full.p;
+    if ((path.n && path.p[0] == '/') || !prefix)
+        prefix = "";
+    return arena_printf(conf->arena, "%s%.*s", prefix, STR_ARG(path)).p;
 }
 
 const char *conf_arg_c(struct conf *conf, const struct conf_node *node,

@@ -20,8 +20,7 @@ static int fail_errno(struct err *err, const char *call, const char *path)
 }
 
 /* To the end rather than to its size: it may be a pipe. */
-static int read_all(int fd, const char *path, struct buf *text,
-                    struct err *err)
+static int read_all(int fd, const char *path, struct buf *text, struct err *err)
 {
     for (;;) {
         uint8_t *room = buf_reserve(text, 1 << 16);

@@ -131,10 +131,10 @@ static int include(struct parser *p, const struct frame *f, struct place *place)
 {
     struct str name = p->words.items[1].text;
     bool absolute = name.n && name.p[0] == '/';
-    const char *path = arena_printf(p->arena, "%s%.*s",
-                                    absolute ? "" : p->tree->prefix,
-                                    STR_ARG(name))
-                           .p;
+    const char *path =
+        arena_printf(p->arena, "%s%.*s", absolute ? "" : p->tree->prefix,
+                     STR_ARG(name))
+            .p;
     if (!strpbrk(path, "*?["))
         return parse_file(p, path, f, place);
     char **matches = find_matches(p, path);
@@ -195,8 +195,7 @@ static int parse_directive(struct parser *p, struct frame *f,
                            enum conf_token ended_with, struct place *place)
 {
     if (ended_with == TOKEN_OPEN && f->lexer.is_parameter)
-        return fail(p, f,
-                    "block directives are not supported in -g option");
+        return fail(p, f, "block directives are not supported in -g option");
     if (str_eq(p->words.items[0].text, STR("include")))
         return parse_include(p, f, ended_with, place);
     struct conf_node *node = add_node(p, f, place);

@@ -95,10 +95,10 @@ static bool parse_time(struct str s, uint64_t base_ms, uint64_t *out)
         if (!s.n)
             break;
         const struct time_unit *unit = unit_of(s);
-        enum step bound =
-            unit && unit->step == STEP_BARE ? STEP_SECOND : STEP_BARE;
-        if (!unit || unit->step < STEP_YEAR || step >= bound ||
-            (bound == STEP_BARE && step >= unit->step) || unit->ms < base_ms)
+        if (!unit || unit->ms < base_ms)
+            return false;
+        enum step before = unit->step == STEP_BARE ? STEP_SECOND : unit->step;
+        if (step >= before)
             return false;
         step = unit->step;
         if (!add_time(&total, value, unit->ms / base_ms))
