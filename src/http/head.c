@@ -67,13 +67,21 @@ struct str http_head_join(const struct http_head *h, struct str name,
     return str_n(joined, (size_t)(to - joined));
 }
 
-/* A str of the head, where its copy is: one that points elsewhere (a constant)
- * stays. */
-static struct str moved(struct str s, const struct http_head *from,
-                        const char *bytes)
+/* Absent (p NULL) stays absent. */
+static struct str copied(struct str s, struct arena *arena)
 {
-    if (s.p >= from->bytes && s.p < from->bytes + from->size)
-        s.p = bytes + (s.p - from->bytes);
+    return s.p ? arena_str(arena, s) : s;
+}
+
+/* A str of the head, where its copy is.  One that points elsewhere (a path
+ * that the reader had to put together) gets memory of its own: what it points
+ * at may not live as long. */
+static struct str moved(struct str s, const struct http_head *from,
+                        const char *bytes, struct arena *arena)
+{
+    if (s.p < from->bytes || s.p >= from->bytes + from->size)
+        return copied(s, arena);
+    s.p = bytes + (s.p - from->bytes);
     return s;
 }
 
@@ -88,15 +96,16 @@ static void copy_bytes(struct http_head *to, const struct http_head *from,
     *to = *from;
     memcpy(bytes, from->bytes, from->size);
     to->bytes = bytes;
-    to->method_text = moved(from->method_text, from, bytes);
-    to->target = moved(from->target, from, bytes);
-    to->path = moved(from->path, from, bytes);
-    to->authority = moved(from->authority, from, bytes);
-    to->reason = moved(from->reason, from, bytes);
+    to->method_text = moved(from->method_text, from, bytes, arena);
+    to->target = moved(from->target, from, bytes, arena);
+    to->path = moved(from->path, from, bytes, arena);
+    to->authority = moved(from->authority, from, bytes, arena);
+    to->reason = moved(from->reason, from, bytes, arena);
     to->fields = (struct http_field *)(void *)block;
     for (size_t i = 0; i < from->fields_n; i++) {
-        to->fields[i].name = moved(from->fields[i].name, from, bytes);
-        to->fields[i].value = moved(from->fields[i].value, from, bytes);
+        const struct http_field *field = &from->fields[i];
+        to->fields[i].name = moved(field->name, from, bytes, arena);
+        to->fields[i].value = moved(field->value, from, bytes, arena);
     }
 }
 
@@ -105,15 +114,15 @@ static void copy_pieces(struct http_head *to, const struct http_head *from,
                         struct arena *arena)
 {
     *to = *from;
-    to->method_text = arena_str(arena, from->method_text);
-    to->target = arena_str(arena, from->target);
-    to->path = arena_str(arena, from->path);
-    to->authority = arena_str(arena, from->authority);
-    to->reason = arena_str(arena, from->reason);
+    to->method_text = copied(from->method_text, arena);
+    to->target = copied(from->target, arena);
+    to->path = copied(from->path, arena);
+    to->authority = copied(from->authority, arena);
+    to->reason = copied(from->reason, arena);
     to->fields = arena_alloc(arena, from->fields_n * sizeof *to->fields);
     for (size_t i = 0; i < from->fields_n; i++) {
-        to->fields[i].name = arena_str(arena, from->fields[i].name);
-        to->fields[i].value = arena_str(arena, from->fields[i].value);
+        to->fields[i].name = copied(from->fields[i].name, arena);
+        to->fields[i].value = copied(from->fields[i].value, arena);
     }
 }
 
