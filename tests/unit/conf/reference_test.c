@@ -10,8 +10,7 @@ static void shows_every_row_in_full(void **state)
     const char *text = (char *)out.p;
     static const char *const parts[] = {
         "kinds\n=====\n\nflag on | off;\n    default:  on\n    context:  main",
-        "upstream, backend, if in server, if in location, limit_except\n"
-        "    A flag.\n\n",
+        "backend, if in server, if in location, limit_except\n    A flag.\n\n",
         "number NUMBER;\n    default:  5\n    range:    2 to 9\n",
         "size SIZE;\n    default:  8k\n    range:    125 to 1g\n",
         "ms TIME;\n    default:  60s\n    range:    at least 1s\n",
