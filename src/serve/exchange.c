@@ -78,8 +78,8 @@ static struct listen *listen_in(const struct client *c,
     for (struct listen *l = g->listens; l; l = l->next)
         if (address_eq(&l->address, &c->slot->address))
             return l;
-    check(!"a head is read in a generation that listens on its address");
-    return NULL;
+    check_failed("a head is read in a generation that listens on its address",
+                 __FILE__, __LINE__);
 }
 
 static struct request *make(struct client *c, struct generation *g)

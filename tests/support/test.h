@@ -5,9 +5,9 @@
 #ifndef PENSTOCK_TESTS_TEST_H
 #define PENSTOCK_TESTS_TEST_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>

@@ -17,7 +17,7 @@
 
 /* The struct that holds member at p. */
 #define CONTAINER(p, type, member)                                             \
-    ((type *)(void *)((char *)(p) - offsetof(type, member)))
+    ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 #define check(condition)                                                       \
     ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
