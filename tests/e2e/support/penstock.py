@@ -30,7 +30,7 @@ PATIENCE = 20  # seconds; sanitizers on a busy machine are slow
 
 TROUBLE = re.compile(
     r"ERROR: AddressSanitizer|LeakSanitizer|runtime error:|"
-    r"AddressSanitizer:DEADLYSIGNAL|check failed"
+    r"AddressSanitizer:DEADLYSIGNAL|broken promise|out of memory"
 )
 
 
