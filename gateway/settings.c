@@ -207,6 +207,7 @@ static int settings_on_end(struct conf *conf)
 static const struct directive settings_directives[] = {
     {
         .name = "user",
+        .syntax = "USER [GROUP]",
         .contexts = CONF_MAIN,
         .arity = ARGS_1 | ARGS_2,
         .set = set_user,
@@ -217,6 +218,7 @@ static const struct directive settings_directives[] = {
     },
     {
         .name = "worker_processes",
+        .syntax = "NUMBER | auto",
         .contexts = CONF_MAIN,
         .arity = ARGS_1,
         .set = set_workers,
@@ -248,6 +250,7 @@ static const struct directive settings_directives[] = {
     },
     {
         .name = "worker_priority",
+        .syntax = "NUMBER",
         .contexts = CONF_MAIN,
         .arity = ARGS_1,
         .set = set_priority,
@@ -257,6 +260,7 @@ static const struct directive settings_directives[] = {
     },
     {
         .name = "worker_reload",
+        .syntax = "in_place",
         .contexts = CONF_MAIN,
         .arity = ARGS_1,
         .set = set_reload,
@@ -294,6 +298,7 @@ static const struct directive settings_directives[] = {
     },
     {
         .name = "env",
+        .syntax = "NAME[=VALUE]",
         .contexts = CONF_MAIN,
         .arity = ARGS_1,
         .flags = CONF_REPEATABLE,
@@ -317,6 +322,7 @@ static const struct directive settings_directives[] = {
     },
     {
         .name = "load_module",
+        .syntax = "FILE",
         .contexts = CONF_MAIN,
         .arity = ARGS_1,
         .flags = CONF_REPEATABLE,
@@ -329,7 +335,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_1_MORE,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: the system places the workers.",
+        .help = "The system places the workers.",
     },
     {
         .name = "timer_resolution",
@@ -337,7 +343,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_1,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: the clock is read once a turn.",
+        .help = "The clock is read once a turn.",
     },
     {
         .name = "pcre_jit",
@@ -345,7 +351,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_FLAG,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: patterns are always compiled.",
+        .help = "Patterns are always compiled.",
     },
     {
         .name = "thread_pool",
@@ -353,7 +359,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_1 | ARGS_2 | ARGS_3,
         .flags = CONF_REPEATABLE | CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: there are no threads.",
+        .help = "There are no threads.",
     },
     {
         .name = "lock_file",
@@ -361,7 +367,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_1,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: no lock is needed.",
+        .help = "No lock is needed.",
     },
     {
         .name = "events",
@@ -385,6 +391,7 @@ static const struct directive settings_directives[] = {
     },
     {
         .name = "use",
+        .syntax = "epoll",
         .contexts = CONF_EVENTS,
         .arity = ARGS_1,
         .set = set_use,
@@ -397,7 +404,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_FLAG,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: a few connections are accepted a "
+        .help = "A few connections are accepted a "
                 "turn.",
     },
     {
@@ -406,7 +413,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_FLAG,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning: the kernel shares connections out.",
+        .help = "The kernel shares connections out.",
     },
     {
         .name = "accept_mutex_delay",
@@ -414,7 +421,7 @@ static const struct directive settings_directives[] = {
         .arity = ARGS_1,
         .flags = CONF_IGNORED,
         .set = conf_set_ignored,
-        .help = "Accepted with a warning, as accept_mutex.",
+        .help = "As accept_mutex.",
     },
     {0},
 };

@@ -165,7 +165,7 @@ static const struct directive directives[] = {
         .flags = CONF_BLOCK | CONF_REPEATABLE | CONF_DEFINES,
         .set = set_map,
         .help = "Makes a variable whose value is looked up by another text.",
-        .syntax = "TEXT $VARIABLE { KEY VALUE; ... }",
+        .syntax = "TEXT $VARIABLE",
     },
     {
         .name = "map_hash_max_size",
