@@ -21,6 +21,7 @@ static conf_setter set_backend, set_server, set_spawn, set_method,
 static const struct directive backend_directives[] = {
     {
         .name = "backend",
+        .syntax = "NAME",
         .contexts = CONF_HTTP,
         .arity = ARGS_1,
         .flags = CONF_BLOCK | CONF_REPEATABLE | CONF_DEFINES,
@@ -38,6 +39,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "server",
+        .syntax = "unix:PATH [weight=N] [max_clients=N] [backup] [down]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1_MORE,
         .flags = CONF_REPEATABLE,
@@ -47,6 +49,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "spawn",
+        .syntax = "COMMAND [ARGUMENT ...] [instances=N] [user=NAME]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1_MORE,
         .flags = CONF_REPEATABLE,
@@ -75,6 +78,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "delivery",
+        .syntax = "at_most_once",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1,
         .set = set_delivery,
@@ -83,6 +87,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "on_backend_loss",
+        .syntax = "close [CODE]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2,
         .set = set_on_loss,
@@ -117,6 +122,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "link_window",
+        .syntax = "SIZE SIZE",
         .contexts = CONF_BACKEND,
         .arity = ARGS_2,
         .set = set_link_window,
@@ -137,6 +143,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "link_keepalive",
+        .syntax = "TIME [timeout=TIME]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2,
         .set = set_keepalive,
@@ -176,6 +183,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "allow_uid",
+        .syntax = "USER ...",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1_MORE,
         .set = set_allow_uid,
@@ -184,6 +192,7 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "max_clients",
+        .syntax = "NUMBER [overflow=reject]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2,
         .set = set_max_clients,
@@ -259,14 +268,15 @@ static int set_backend(struct conf *conf, struct conf_scope *scope,
 
     p->name = conf_arg(node, 1);
     p->node = node;
-    if (!p->name.n || p->name.n > 64)
-        return conf_fail(conf, "invalid backend name \"%.*s\"",
-                         STR_ARG(p->name));
     /* The name is part of a socket's path. */
+    bool legal = p->name.n && p->name.n <= 64;
     for (size_t i = 0; i < p->name.n; i++)
-        if (!ascii_is_token(p->name.p[i]))
-            return conf_fail(conf, "invalid backend name \"%.*s\"",
-                             STR_ARG(p->name));
+        legal &= ascii_is_token(p->name.p[i]);
+    if (!legal)
+        return conf_fail(conf,
+                         "invalid backend name \"%.*s\", expected 1 to 64 "
+                         "letters, digits, \"-\", \"_\" or \".\"",
+                         STR_ARG(p->name));
     if (!map_add(&g->backends, p->name, p))
         return conf_fail(conf, "duplicate backend \"%.*s\"", STR_ARG(p->name));
     if (conf_block(conf, scope, CONF_BACKEND, node, p, &made) == -1)
@@ -295,7 +305,11 @@ static int number(struct conf *conf, struct str word, struct str value,
 {
     uint64_t v;
     if (!str_to_u64(value, high, &v) || v < low)
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected a number from "
+                         "%llu to %llu",
+                         STR_ARG(word), (unsigned long long)low,
+                         (unsigned long long)high);
     *out = (uint32_t)v;
     return 0;
 }
@@ -339,7 +353,11 @@ static int set_server(struct conf *conf, struct conf_scope *scope,
         else if (str_eq(word, STR("down")))
             s->down = true;
         else
-            rc = conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+            rc = conf_fail(conf,
+                           "invalid parameter \"%.*s\", expected "
+                           "\"weight=N\", \"max_clients=N\", \"backup\" or "
+                           "\"down\"",
+                           STR_ARG(word));
         if (rc)
             return -1;
     }
@@ -429,7 +447,9 @@ static int set_on_loss(struct conf *conf, struct conf_scope *scope,
         return 0;
     if (!str_to_u64(conf_arg(node, 2), 4999, &v) ||
         !ws_close_code_may_be_sent((unsigned)v))
-        return conf_fail(conf, "invalid close code \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid close code \"%.*s\", expected 1000 to 1003, "
+                         "1007 to 1014 or 3000 to 4999",
                          STR_ARG(conf_arg(node, 2)));
     *code = (unsigned)v;
     return 0;
@@ -448,7 +468,10 @@ static int set_link_window(struct conf *conf, struct conf_scope *scope,
         struct str word = conf_arg(node, i + 1);
         if (!conf_parse_size(word, sizes[i]) || *sizes[i] < 65536 ||
             *sizes[i] > 1u << 30)
-            return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+            return conf_fail(conf,
+                             "invalid value \"%.*s\" in \"link_window\" "
+                             "directive, expected a size from 64k to 1g",
+                             STR_ARG(word));
     }
     return 0;
 }
@@ -464,16 +487,24 @@ static int set_keepalive(struct conf *conf, struct conf_scope *scope,
 
     if (!conf_parse_ms(word, &c->set.keepalive_ms) || !c->set.keepalive_ms ||
         c->set.keepalive_ms > 3600000)
-        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid value \"%.*s\" in \"link_keepalive\" "
+                         "directive, expected a time of at most 1h",
+                         STR_ARG(word));
     c->set.keepalive_timeout_ms = c->set.keepalive_ms * 3;
     if (node->words_n == 2)
         return 0;
     word = conf_arg(node, 2);
     if (!has_name(word, STR("timeout"), &value) ||
         !conf_parse_ms(value, &c->set.keepalive_timeout_ms))
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected "
+                         "\"timeout=TIME\"",
+                         STR_ARG(word));
     if (c->set.keepalive_timeout_ms <= c->set.keepalive_ms)
-        return conf_fail(conf, "the timeout must be longer than \"%.*s\"",
+        return conf_fail(conf,
+                         "the timeout of \"link_keepalive\" must be longer "
+                         "than \"%.*s\"",
                          STR_ARG(conf_arg(node, 1)));
     return 0;
 }
@@ -487,10 +518,15 @@ static int set_max_clients(struct conf *conf, struct conf_scope *scope,
     (void)row;
 
     if (!str_to_u64(word, SLUICE_SLOT_MAX, field))
-        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid value \"%.*s\" in \"max_clients\" "
+                         "directive, expected a number up to %d",
+                         STR_ARG(word), SLUICE_SLOT_MAX);
     if (node->words_n == 3 &&
         !str_eq(conf_arg(node, 2), STR("overflow=reject")))
-        return conf_fail(conf, "invalid parameter \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected "
+                         "\"overflow=reject\"",
                          STR_ARG(conf_arg(node, 2)));
     return 0;
 }

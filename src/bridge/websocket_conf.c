@@ -16,6 +16,7 @@ static const struct conf_enum accept_modes[] = {
 static const struct directive websocket_directives[] = {
     {
         .name = "websocket_pass",
+        .syntax = "NAME [app=NAME]",
         .contexts = CONF_LOCATION | CONF_LOCATION_IF,
         .arity = ARGS_1 | ARGS_2,
         .set = set_pass,
@@ -24,6 +25,7 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_origin",
+        .syntax = "same | any | none | null | ORIGIN | ~REGEX | ~*REGEX ...",
         .contexts = ANYWHERE,
         .arity = ARGS_1_MORE,
         .set = set_origin,
@@ -43,6 +45,7 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_protocol",
+        .syntax = "any | NAME ...",
         .contexts = ANYWHERE,
         .arity = ARGS_1_MORE,
         .set = set_protocol,
@@ -63,6 +66,7 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_versions",
+        .syntax = "13",
         .contexts = ANYWHERE,
         .arity = ARGS_1_MORE,
         .set = set_versions,
@@ -117,6 +121,7 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_ping",
+        .syntax = "off | TIME [timeout=TIME]",
         .contexts = ANYWHERE,
         .arity = ARGS_1 | ARGS_2,
         .set = set_ping,
@@ -156,6 +161,7 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_send_buffer",
+        .syntax = "SIZE [overflow=close]",
         .contexts = ANYWHERE,
         .arity = ARGS_1 | ARGS_2,
         .set = set_send_buffer,
@@ -165,6 +171,7 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "backend_param",
+        .syntax = "NAME VALUE",
         .contexts = ANYWHERE,
         .arity = ARGS_2,
         .flags = CONF_REPEATABLE,
@@ -232,7 +239,9 @@ static int set_pass(struct conf *conf, struct conf_scope *scope,
         return 0;
     struct str word = conf_arg(node, 2);
     if (!str_starts(word, STR("app=")) || word.n == 4)
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected \"app=NAME\"",
+                         STR_ARG(word));
     c->app = str_slice(word, 4, word.n);
     return 0;
 }
@@ -305,14 +314,20 @@ static int set_ping(struct conf *conf, struct conf_scope *scope,
         return 0;
     }
     if (!conf_parse_ms(word, &c->ping_ms) || !c->ping_ms)
-        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid value \"%.*s\" in \"websocket_ping\" "
+                         "directive, expected \"off\" or a time",
+                         STR_ARG(word));
     if (node->words_n == 2)
         return 0;
     word = conf_arg(node, 2);
     if (!str_starts(word, STR("timeout=")) ||
         !conf_parse_ms(str_slice(word, 8, word.n), &c->ping_timeout_ms) ||
         !c->ping_timeout_ms)
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected "
+                         "\"timeout=TIME\"",
+                         STR_ARG(word));
     return 0;
 }
 
@@ -327,7 +342,11 @@ static int set_send_buffer(struct conf *conf, struct conf_scope *scope,
 
     if (!conf_parse_size(word, &c->send_buffer) || c->send_buffer < 1024 ||
         c->send_buffer > 1u << 30)
-        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid value \"%.*s\" in "
+                         "\"websocket_send_buffer\" directive, expected a "
+                         "size from 1k to 1g",
+                         STR_ARG(word));
     if (node->words_n == 2)
         return 0;
     word = conf_arg(node, 2);
@@ -338,7 +357,10 @@ static int set_send_buffer(struct conf *conf, struct conf_scope *scope,
                          "\"overflow=close\"",
                          STR_ARG(word));
     if (!str_eq(word, STR("overflow=close")))
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected "
+                         "\"overflow=close\"",
+                         STR_ARG(word));
     return 0;
 }
 
@@ -353,7 +375,9 @@ static int set_param(struct conf *conf, struct conf_scope *scope,
 
     p->name = conf_arg(node, 1);
     if (!p->name.n || p->name.n > 255)
-        return conf_fail(conf, "invalid parameter name \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid name \"%.*s\" in \"backend_param\" "
+                         "directive, expected 1 to 255 bytes",
                          STR_ARG(p->name));
     p->value =
         value_compile(conf, &generation_of(conf)->variables, conf_arg(node, 2));

@@ -109,7 +109,10 @@ static int set_rule(struct conf *conf, struct conf_scope *scope,
 
     int got = access_rule_read(rule, text);
     if (got == -1)
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(text));
+        return conf_fail(conf,
+                         "invalid parameter \"%.*s\", expected an address, "
+                         "a network such as 10.0.0.0/8, \"unix:\" or \"all\"",
+                         STR_ARG(text));
     if (got == 1)
         conf_warn(conf, "low address bits of %.*s are meaningless",
                   STR_ARG(text));
@@ -196,18 +199,21 @@ enum {
 
 static const struct directive access_directives[] = {
     {.name = "allow",
+     .syntax = "ADDRESS | NETWORK | unix: | all",
      .contexts = ANYWHERE | CONF_LIMIT_EXCEPT,
      .arity = ARGS_1,
      .flags = CONF_REPEATABLE,
      .set = set_rule,
      .help = "ADDRESS | NETWORK/BITS | unix: | all: who may ask."},
     {.name = "deny",
+     .syntax = "ADDRESS | NETWORK | unix: | all",
      .contexts = ANYWHERE | CONF_LIMIT_EXCEPT,
      .arity = ARGS_1,
      .flags = CONF_REPEATABLE,
      .set = set_rule,
      .help = "ADDRESS | NETWORK/BITS | unix: | all: who may not."},
     {.name = "limit_except",
+     .syntax = "METHOD ...",
      .contexts = CONF_LOCATION,
      .arity = ARGS_1_MORE,
      .flags = CONF_BLOCK,
@@ -219,6 +225,7 @@ static const struct directive access_directives[] = {
      .set = set_internal,
      .help = "For internal redirects only; others get 404."},
     {.name = "satisfy",
+     .syntax = "all",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
      .set = set_satisfy,

@@ -39,11 +39,15 @@ static int set_large_buffers(struct conf *conf, struct conf_scope *scope,
     (void)scope, (void)row;
     if (!str_to_u64(conf_arg(node, 1), 1 << 16, &c->large_buffers) ||
         c->large_buffers == 0)
-        return conf_fail(conf, "invalid value \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid number \"%.*s\" in "
+                         "\"large_client_header_buffers\" directive",
                          STR_ARG(conf_arg(node, 1)));
     if (!conf_parse_size(conf_arg(node, 2), &c->large_buffer_size) ||
         c->large_buffer_size == 0)
-        return conf_fail(conf, "invalid value \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid size \"%.*s\" in "
+                         "\"large_client_header_buffers\" directive",
                          STR_ARG(conf_arg(node, 2)));
     if (c->large_buffer_size > 1 << 20 || c->large_buffers > 1024)
         return conf_fail(conf, "a request head of that size is not "
@@ -127,6 +131,7 @@ static const struct directive core_directives[] = {
      .set = block_server,
      .help = "One virtual server."},
     {.name = "location",
+     .syntax = "[= | ^~ | ~ | ~*] URI | @NAME",
      .contexts = CONF_SERVER | CONF_LOCATION,
      .arity = ARGS_1 | ARGS_2,
      .flags = CONF_BLOCK | CONF_REPEATABLE,
@@ -134,6 +139,7 @@ static const struct directive core_directives[] = {
      .help = "Settings for URIs: = exact, ^~ prefix, ~ regex, ~* regex "
              "without case, @name, or a plain prefix."},
     {.name = "listen",
+     .syntax = "ADDRESS[:PORT] | PORT | unix:PATH [PARAMETER ...]",
      .contexts = CONF_SERVER,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
@@ -141,6 +147,7 @@ static const struct directive core_directives[] = {
      .default_text = "*:80",
      .help = "Address, port, range of ports or unix:path to accept on."},
     {.name = "server_name",
+     .syntax = "NAME ...",
      .contexts = CONF_SERVER,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
@@ -164,6 +171,7 @@ static const struct directive core_directives[] = {
      .help = "Accepted for compatibility: heads are read into the worker's "
              "one buffer."},
     {.name = "large_client_header_buffers",
+     .syntax = "NUMBER SIZE",
      .contexts = HTTP_SERVER,
      .arity = ARGS_2,
      .set = set_large_buffers,
@@ -221,6 +229,7 @@ static const struct directive core_directives[] = {
      .default_text = "60s",
      .help = "How long a client may take nothing of what is sent to it."},
     {.name = "keepalive_timeout",
+     .syntax = "TIME [TIME]",
      .contexts = HTTP_SERVER_LOCATION,
      .arity = ARGS_1 | ARGS_2,
      .set = set_keepalive_timeout,
@@ -330,6 +339,7 @@ static const struct directive core_directives[] = {
      .default_text = "off",
      .help = "Use the first server_name in them rather than Host."},
     {.name = "error_page",
+     .syntax = "CODE ... [=[CODE]] URI",
      .contexts = HTTP_SERVER_LOCATION | CONF_LOCATION_IF,
      .arity = ARGS_2_MORE,
      .flags = CONF_REPEATABLE,

@@ -84,6 +84,7 @@ void error_log_set_default(const char *path)
 
 static const struct directive error_log_directives[] = {
     {.name = "error_log",
+     .syntax = "FILE | stderr [LEVEL]",
      .contexts = CONF_MAIN | CONF_HTTP | CONF_SERVER | CONF_LOCATION,
      .arity = ARGS_1 | ARGS_2,
      .flags = CONF_REPEATABLE,

@@ -62,7 +62,8 @@ static int set_proxy_pass(struct conf *conf, struct conf_scope *scope,
         return conf_fail(conf, "https protocol is not supported in "
                                "\"proxy_pass\", expected http://");
     if (!proxy_url_read(text, &url))
-        return conf_fail(conf, "invalid URL prefix");
+        return conf_fail(conf, "invalid URL prefix in \"proxy_pass\", "
+                               "expected http://");
     if (url.uri.p && check_uri_is_allowed(conf, scope, l) == -1)
         return -1;
     c->uri = url.uri;
@@ -159,11 +160,15 @@ static int set_buffers(struct conf *conf, struct conf_scope *scope,
     struct proxy_conf *c = field;
     (void)scope, (void)row;
     if (!str_to_u64(conf_arg(node, 1), 65535, &c->buffers) || !c->buffers)
-        return conf_fail(conf, "invalid value \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid number \"%.*s\" in \"proxy_buffers\" "
+                         "directive",
                          STR_ARG(conf_arg(node, 1)));
     if (!conf_parse_size(conf_arg(node, 2), &c->buffers_size) ||
         !c->buffers_size || c->buffers_size > 1 << 30)
-        return conf_fail(conf, "invalid value \"%.*s\"",
+        return conf_fail(conf,
+                         "invalid size \"%.*s\" in \"proxy_buffers\" "
+                         "directive",
                          STR_ARG(conf_arg(node, 2)));
     return 0;
 }
@@ -299,12 +304,14 @@ enum { EVERYWHERE = CONF_HTTP | CONF_SERVER | CONF_LOCATION };
 
 static const struct directive proxy_directives[] = {
     {.name = "proxy_pass",
+     .syntax = "URL",
      .contexts = CONF_LOCATION | CONF_LOCATION_IF | CONF_LIMIT_EXCEPT,
      .arity = ARGS_1,
      .set = set_proxy_pass,
      .help = "http://HOST[:PORT][/URI], http://UPSTREAM or "
              "http://unix:PATH:[/URI]: the server that answers here."},
     {.name = "proxy_set_header",
+     .syntax = "NAME VALUE",
      .contexts = EVERYWHERE,
      .arity = ARGS_2,
      .flags = CONF_REPEATABLE,
@@ -313,6 +320,7 @@ static const struct directive proxy_directives[] = {
      .default_text = "Host $proxy_host",
      .help = "A request field for the upstream; empty values are not sent."},
     {.name = "proxy_hide_header",
+     .syntax = "NAME",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
      .flags = CONF_REPEATABLE,
@@ -320,6 +328,7 @@ static const struct directive proxy_directives[] = {
      .offset = FIELD(hide),
      .help = "A response field not to pass to the client."},
     {.name = "proxy_pass_header",
+     .syntax = "NAME",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
      .flags = CONF_REPEATABLE,
@@ -342,6 +351,7 @@ static const struct directive proxy_directives[] = {
      .default_text = "on",
      .help = "Pass the client's body."},
     {.name = "proxy_method",
+     .syntax = "METHOD",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
      .set = set_value,
@@ -362,6 +372,7 @@ static const struct directive proxy_directives[] = {
      .default_text = "1.1",
      .help = "The HTTP version to speak with the upstream."},
     {.name = "proxy_redirect",
+     .syntax = "off | default | FROM TO",
      .contexts = EVERYWHERE,
      .arity = ARGS_1 | ARGS_2,
      .flags = CONF_REPEATABLE,
@@ -407,6 +418,7 @@ static const struct directive proxy_directives[] = {
      .max = 1 << 20,
      .help = "The largest response head that is accepted."},
     {.name = "proxy_buffers",
+     .syntax = "NUMBER SIZE",
      .contexts = EVERYWHERE,
      .arity = ARGS_2,
      .set = set_buffers,

@@ -240,6 +240,12 @@ static int server_parameter(struct conf *conf, struct str word,
     if (str_eq(name, STR("fail_timeout")) &&
         conf_parse_ms(value, &peer->fail_timeout_ms))
         return 0;
+    if (str_eq(word, STR("resolve")) || str_eq(name, STR("slow_start")) ||
+        str_eq(name, STR("service")) || str_eq(name, STR("route")))
+        return conf_fail(conf,
+                         "the \"%.*s\" parameter of \"server\" is not "
+                         "supported",
+                         STR_ARG(word));
     return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
 }
 
@@ -316,12 +322,15 @@ static int set_method(struct conf *conf, struct conf_scope *scope,
 
 static const struct directive upstream_directives[] = {
     {.name = "upstream",
+     .syntax = "NAME",
      .contexts = CONF_HTTP,
      .arity = ARGS_1,
      .flags = CONF_BLOCK | CONF_REPEATABLE | CONF_DEFINES,
      .set = block_upstream,
      .help = "A group of HTTP servers for proxy_pass."},
     {.name = "server",
+     .syntax = "ADDRESS [weight=N] [max_conns=N] [max_fails=N] "
+               "[fail_timeout=TIME] [backup] [down]",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
@@ -335,12 +344,14 @@ static const struct directive upstream_directives[] = {
      .data = &balance_least_conn,
      .help = "Choose the server with the fewest active requests."},
     {.name = "keepalive",
+     .syntax = "NUMBER [local]",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1 | ARGS_2,
      .set = set_keepalive,
      .default_text = "32 local",
      .help = "Idle connections that each worker keeps; 0 is none."},
     {.name = "keepalive_requests",
+     .syntax = "NUMBER",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1,
      .set = set_number,
@@ -348,6 +359,7 @@ static const struct directive upstream_directives[] = {
      .default_text = "1000",
      .help = "Requests on one connection before it is closed."},
     {.name = "keepalive_time",
+     .syntax = "TIME",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1,
      .set = set_ms,
@@ -355,6 +367,7 @@ static const struct directive upstream_directives[] = {
      .default_text = "1h",
      .help = "Age at which a connection is closed after its request."},
     {.name = "keepalive_timeout",
+     .syntax = "TIME",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1,
      .set = set_ms,
