@@ -65,6 +65,10 @@ static uint64_t state_limit_ms(const struct session *s)
     case SESSION_LINGERING:
         return min_u64(s->conf->close_timeout_ms, SESSION_LINGER_MS);
     case SESSION_CONNECTED:
+        /* websocket_accept auto: the client knows before the backend does. */
+        if (!s->accepted)
+            return s->conf->pool->set.accept_timeout_ms;
+        break;
     case SESSION_DEAD:
         break;
     }
@@ -90,6 +94,8 @@ static void state_timed_out(struct session *s)
         die(s, stream_queued(s->stream) > 0);
         break;
     case SESSION_CONNECTED:
+        session_fail(s, ENDING_ACCEPT_TIMEOUT);
+        break;
     case SESSION_DEAD:
         break;
     }

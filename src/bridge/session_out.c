@@ -173,6 +173,9 @@ int session_take_close(struct session *s, const struct sluice_frame *f)
     session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
     session_set_state(s, SESSION_CLOSING);
     timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    /* A client that is held could not answer. */
+    s->held = false;
+    session_wake(s);
     return 0;
 }
 

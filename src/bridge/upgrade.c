@@ -64,8 +64,13 @@ static int refuse_malformed(struct request *r, int status, const char *why)
     log_info(&r->log, "client sent an invalid WebSocket handshake: %s", why);
     if (status == 426 || status == 400)
         response_add(r, STR("Sec-WebSocket-Version"), STR("13"));
-    if (status == 426)
+    if (status == 426) {
         response_add(r, STR("Upgrade"), STR("websocket"));
+        /* RFC 9110 section 7.8; it stands beside what HTTP/1.1 says there. */
+        response_add(r, STR("Connection"), STR("Upgrade"));
+    }
+    if (status == 405)
+        response_add(r, STR("Allow"), STR("GET"));
     if (status == 400)
         r->keep_alive = false;
     return status;

@@ -37,6 +37,7 @@ http {
 """
 HELLO, READY, ERROR, OPEN, ACCEPT, REJECT = 1, 2, 6, 0x10, 0x11, 0x12
 OPENED, CLOSE, CLOSED, TEXT, BINARY, ACK = 0x13, 0x14, 0x15, 0x20, 0x21, 0x30
+CONT, PING, PONG, HTTP_BODY, BROADCAST = 0x22, 0x23, 0x24, 0x51, 0x43
 
 
 def frame(kind, cid=0, payload=b"", flags=0, aux=0):

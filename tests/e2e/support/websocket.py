@@ -119,7 +119,10 @@ class Client:
         self.fields = {}
         for line in lines[1:-2]:
             name, _, value = line.partition(":")
-            self.fields[name.lower()] = value.strip()
+            name, value = name.lower(), value.strip()
+            if name in self.fields:
+                value = self.fields[name] + ", " + value
+            self.fields[name] = value
         return self.status
 
     def read_body(self):
