@@ -121,8 +121,8 @@ class Backend:
 
 
 class BridgeTestCase(PenstockTestCase):
-    def start_echo(self, p):
-        path = p.path("echo.sock")
+    def start_echo(self, p, name="echo.sock"):
+        path = p.path(name)
         if os.path.exists(path):
             os.unlink(path)
         process = subprocess.Popen([ECHO, path])
