@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests/e2e"))
 
-from support.penstock import PenstockTestCase, wait_for  # noqa: E402
+from support.penstock import BINARY, PenstockTestCase, wait_for  # noqa: E402
 
 CC = shlex.split(os.environ.get("CC", "cc"))
 LIBRARY = os.environ.get("PENSTOCK_BACKEND_LIB",
@@ -121,6 +121,20 @@ class SnippetsTest(PenstockTestCase):
             for path in name.findall(read(page)):
                 self.assertTrue(os.path.exists(os.path.join(ROOT, path)),
                                 f"{page}: {path}")
+
+    def test_what_is_said_to_be_missing_is_missing(self):
+        page = read("contrib/nginx-compat.md")
+        start = page.index("These families are missing:")
+        listed = page[start:page.index("\n\nParts of", start)]
+        reference = subprocess.run([BINARY, "--directives"], text=True,
+                                   capture_output=True, check=True).stdout
+        ours = set(re.findall(r"^([a-z0-9_]+)[ ;]", reference, re.M))
+        for name in re.findall(r"`([a-z0-9_]+)(\*?)`", listed):
+            if name[0] in ("least_conn", "server", "listen", "proxy_pass"):
+                continue  # named to say what is around them
+            there = [o for o in ours if o == name[0] or
+                     (name[1] and o.startswith(name[0]))]
+            self.assertEqual(there, [], "contrib/nginx-compat.md, 'Not there'")
 
 
 if __name__ == "__main__":
