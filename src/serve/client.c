@@ -64,7 +64,13 @@ void client_abort(struct client *c)
 
 void client_close_if_idle(struct client *c)
 {
-    if (c->state == CLIENT_IDLE)
+    uint64_t now_ms = clock_now_ms();
+
+    if (c->state != CLIENT_IDLE)
+        return;
+    if (c->slot->listen && now_ms < c->idle_until_ms)
+        client_wait_for(c, WAIT_REQUEST, c->idle_until_ms - now_ms);
+    else
         close_now(c);
 }
 
@@ -163,6 +169,7 @@ static void finish_closing(struct client *c)
 static void go_idle(struct client *c, const struct core_conf *conf)
 {
     c->state = CLIENT_IDLE;
+    c->idle_until_ms = clock_now_ms() + conf->keepalive_min_timeout_ms;
     client_wait_for(c, WAIT_REQUEST, conf->keepalive_timeout_ms);
     if (!c->feeding)
         stream_resume(c->stream); /* a pipelined request may be waiting */

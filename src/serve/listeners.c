@@ -141,11 +141,23 @@ void listeners_adopt(struct listeners *ls, struct generation *g)
     generation_unref(old);
 }
 
+/* Nobody new comes in; who is there may still ask once more (see
+ * keepalive_min_timeout), so the listen stays known. */
+static void stop_accepting(struct listener_slot *slot)
+{
+    struct listen *listen = slot->listen;
+
+    slot->references++;
+    close_slot(slot);
+    slot->listen = listen;
+    listener_slot_unref(slot);
+}
+
 void listeners_drain(struct listeners *ls)
 {
     ls->draining = true;
     LIST_EACH(link, after, &ls->slots)
-    close_slot(CONTAINER(link, struct listener_slot, link));
+    stop_accepting(CONTAINER(link, struct listener_slot, link));
     LIST_EACH(link, after, &ls->clients)
     client_close_if_idle(CONTAINER(link, struct client, link));
 }

@@ -34,6 +34,7 @@ void proxy_copy_fields(struct proxy *p);
 
 /* In a tunnel: the peer's bytes, and room at the peer. */
 void tunnel_from_upstream(struct proxy *p, struct span *in);
+void tunnel_upstream_ended(struct proxy *p, enum stream_end end);
 void tunnel_upstream_written(struct proxy *p, size_t queued);
 
 #endif

@@ -298,7 +298,7 @@ void proxy_on_end(void *owner, enum stream_end end, int error)
     struct http_event ev;
 
     if (p->state == PROXY_TUNNEL) {
-        tunnel_close(p);
+        tunnel_upstream_ended(p, end);
         return;
     }
     p->keep = false;

@@ -212,7 +212,7 @@ static int prepare(struct request *r)
     }
     r->uri = uri.path;
     r->args = uri.args;
-    r->uri_is_as_sent = uri.is_as_sent;
+    r->uri_is_as_sent = true;
     return VERDICT_DECLINED;
 }
 

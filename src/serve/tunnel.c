@@ -38,23 +38,53 @@ static void from_client(void *owner, struct span *in)
     pass(p, p->client_stream, p->conn->stream, in);
 }
 
+/* One side has said its last word: what is on its way to the other one is
+ * still delivered, then both are closed. */
+static void ended(struct proxy *p, struct stream *to, enum stream_end end)
+{
+    p->tunnel_ending = true;
+    if (end == STREAM_ERROR || !stream_queued(to))
+        tunnel_close(p);
+}
+
+static bool all_delivered(const struct proxy *p)
+{
+    return !stream_queued(p->client_stream) && !stream_queued(p->conn->stream);
+}
+
+void tunnel_upstream_ended(struct proxy *p, enum stream_end end)
+{
+    ended(p, p->client_stream, end);
+}
+
 static void client_ended(void *owner, enum stream_end end, int error)
 {
-    (void)end, (void)error;
-    tunnel_close(owner);
+    struct proxy *p = owner;
+    (void)error;
+    ended(p, p->conn->stream, end);
+}
+
+static void written(struct proxy *p, struct stream *other, size_t queued)
+{
+    if (queued)
+        return;
+    if (p->tunnel_ending) {
+        if (all_delivered(p))
+            tunnel_close(p);
+    } else if (other->paused) {
+        stream_resume(other);
+    }
 }
 
 static void client_written(void *owner, size_t queued)
 {
     struct proxy *p = owner;
-    if (!queued && p->conn && p->conn->stream->paused)
-        stream_resume(p->conn->stream);
+    written(p, p->conn->stream, queued);
 }
 
 void tunnel_upstream_written(struct proxy *p, size_t queued)
 {
-    if (!queued && p->client_stream->paused)
-        stream_resume(p->client_stream);
+    written(p, p->client_stream, queued);
 }
 
 static const struct stream_events tunnel_client_events = {

@@ -41,6 +41,7 @@ struct client {
     uint64_t started_ms;
     uint64_t head_started_us;
     uint64_t linger_until_ms;
+    uint64_t idle_until_ms; /* keepalive_min_timeout: not closed before */
     uint64_t requests;
     struct timer timer;
     struct loop_task grave;

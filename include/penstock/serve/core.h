@@ -56,7 +56,6 @@ struct core_conf {
     bool absolute_redirect;
     bool port_in_redirect;
     bool server_name_in_redirect;
-    bool msie_padding;
 
     const struct log_target *log; /* error_log of this scope */
     struct conf_list error_pages; /* struct error_page */

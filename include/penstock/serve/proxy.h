@@ -132,6 +132,7 @@ struct proxy {
     struct http_head response;
     struct stream *client_stream; /* in a tunnel */
     uint64_t tunnel_sent;
+    bool tunnel_ending; /* close when what is on its way has left */
 };
 
 /* proxy_request.c */

@@ -93,7 +93,8 @@ struct request {
     struct str uri;      /* decoded, normalised path; may be rewritten */
     struct str args;     /* after the ?, without it; p NULL: none */
     struct str host;     /* lower-case, no port, no trailing dot; or "" */
-    bool uri_is_as_sent; /* target may be passed upstream unchanged */
+    bool uri_is_as_sent; /* uri is what the target says, no rewrite's:
+                            upstreams get the target unchanged */
     bool internal;       /* by an internal redirect: `internal` allows */
 
     struct listen *listen; /* it came through, in its generation */
