@@ -313,5 +313,6 @@ void bridge_stop(void)
     struct loop *loop = bridge.loop;
     loop_turn(loop, false);
     slots_fini(&bridge.slots);
+    buf_fini(&bridge.spare);
     bridge.loop = NULL;
 }

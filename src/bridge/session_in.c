@@ -4,6 +4,10 @@
 #include "bridge/session.h"
 #include "ws/close.h"
 
+enum {
+    SPARE_MAX = 64 << 10 /* a larger buffer is not kept for the next one */
+};
+
 /* ---- to the backend ---- */
 
 static bool has_credit(const struct session *s)
@@ -87,14 +91,37 @@ static bool is_due(const struct session *s)
     return s->pending.n > s->link->peer_max_frame || is_streamed(s);
 }
 
+static void keep_pending(struct session *s, const uint8_t *p, size_t n)
+{
+    if (!s->pending.p) {
+        s->pending = bridge.spare;
+        bridge.spare = (struct buf){0};
+    }
+    buf_put(&s->pending, p, n);
+}
+
+/* An idle session keeps no buffer; the next one that needs one, and that is
+ * often in the same turn, need not ask the heap. */
+static void drop_pending(struct session *s)
+{
+    if (!s->pending.p)
+        return;
+    if (bridge.spare.p || s->pending.capacity > SPARE_MAX) {
+        buf_fini(&s->pending);
+        return;
+    }
+    bridge.spare = s->pending;
+    buf_clear(&bridge.spare);
+    s->pending = (struct buf){0};
+}
+
 static void forward_pending(struct session *s)
 {
     bool done;
     size_t used = send_pieces(s, s->pending.p, s->pending.n, s->in_last, &done);
 
     if (done) {
-        /* An idle session keeps no buffer. */
-        buf_fini(&s->pending);
+        drop_pending(s);
         s->in_last = false;
         s->in_opcode = 0;
     } else {
@@ -105,7 +132,7 @@ static void forward_pending(struct session *s)
 static void forward(struct session *s, struct span data, bool last)
 {
     if (s->pending.n) {
-        buf_put(&s->pending, data.p, data.n);
+        keep_pending(s, data.p, data.n);
         s->in_last = last;
         forward_pending(s);
         return;
@@ -113,12 +140,13 @@ static void forward(struct session *s, struct span data, bool last)
     bool done;
     size_t used = send_pieces(s, data.p, data.n, last, &done);
     if (done) {
+        drop_pending(s);
         s->in_opcode = 0;
         return;
     }
     s->in_last = last;
     if (used < data.n)
-        buf_put(&s->pending, data.p + used, data.n - used);
+        keep_pending(s, data.p + used, data.n - used);
 }
 
 /* ---- events of the client ---- */

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a session costs: bytes while it is idle, allocations while it talks.
+
+Needs a build without sanitizers, named by PENSTOCK_RELEASE.
+"""
+
+import os
+import re
+import resource
+import struct
+import subprocess
+import time
+import unittest
+
+RELEASE = os.environ.get("PENSTOCK_RELEASE")
+if RELEASE:
+    os.environ["PENSTOCK"] = RELEASE
+
+from support.gateway import BridgeTestCase
+from support.websocket import BINARY, TEXT, Client, encode
+
+CONFIG = """
+user root;
+events { worker_connections 8192; }
+worker_rlimit_nofile 8192;
+http {
+    %s
+    keepalive_timeout 600s;
+    backend echo { server unix:@PREFIX@/echo.sock; }
+    server {
+        listen 127.0.0.1:@PORT@ backlog=4096;
+        location /ws { websocket_pass echo; websocket_idle_timeout 0; }
+    }
+}
+"""
+SESSIONS = 2000
+
+# Counts what malloc and its kin are asked for, in a file that all processes
+# of the program share.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static unsigned long *counters; /* by pid, so that only workers are looked at */
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+__attribute__((constructor)) static void begin(void)
+{
+    int fd = open(getenv("ALLOCATIONS"), O_RDWR);
+    void *p = mmap(NULL, 4194304 * sizeof *counters, PROT_READ | PROT_WRITE,
+                   MAP_SHARED, fd, 0);
+    if (p != MAP_FAILED)
+        counters = p;
+    close(fd);
+}
+
+static void count(void)
+{
+    if (counters)
+        __atomic_add_fetch(&counters[getpid()], 1, __ATOMIC_RELAXED);
+}
+
+void *malloc(size_t n) { count(); return __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { count(); return __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { count(); return __libc_realloc(p, n); }
+void *memalign(size_t a, size_t n) { count(); return __libc_memalign(a, n); }
+void *aligned_alloc(size_t a, size_t n) { return memalign(a, n); }
+int posix_memalign(void **p, size_t a, size_t n)
+{
+    *p = memalign(a, n);
+    return *p ? 0 : 12;
+}
+"""
+
+
+@unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
+class MemoryTest(BridgeTestCase):
+    def start(self, log, env=None):
+        p = self.penstock(CONFIG % log, start=False, env=env)
+        self.start_echo(p)
+        p.start()
+        self.wait_ready(p)
+        return p
+
+    def private(self, pid):
+        with open(f"/proc/{pid}/smaps_rollup") as f:
+            text = f.read()
+        return 1024 * sum(map(int, re.findall(r"Private_\w+: +(\d+)", text)))
+
+    def per_session(self, log):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+        p = self.start(log)
+        (pid,) = p.workers()
+        with Client(p.port()) as c:  # what one needs is there
+            c.send(encode(TEXT, b"x"))
+            c.message()
+        time.sleep(0.5)
+        before = self.private(pid)
+        clients = [Client(p.port()) for _ in range(SESSIONS)]
+        for c in clients:
+            self.addCleanup(c.socket.close)
+            # In turn: a burst would fill the worker's spare output blocks,
+            # which are no session's.
+            c.send(encode(TEXT, b"hello"))
+            self.assertEqual(c.message(), (TEXT, b"hello"))
+        time.sleep(1)
+        cost = (self.private(pid) - before) / SESSIONS
+        print(f"{log}: {cost:.0f} bytes per idle session", flush=True)
+        return cost
+
+    def test_an_idle_session_without_a_log(self):
+        self.assertLess(self.per_session("access_log off;"), 1536)
+
+    def test_an_idle_session_that_is_logged_at_its_end(self):
+        self.assertLess(self.per_session("access_log logs/access.log;"), 8192)
+
+
+@unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
+class AllocationTest(BridgeTestCase):
+    def shim(self, p):
+        source, library = p.write("shim.c", SHIM.encode()), p.path("shim.so")
+        subprocess.run(
+            ["cc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True
+        )
+        counts = p.path("allocations")
+        with open(counts, "wb") as f:
+            f.truncate(4194304 * 8)
+        os.chmod(counts, 0o666)
+        p.env.update(LD_PRELOAD=library, ALLOCATIONS=counts)
+        return counts
+
+    def count(self, counts, pid):
+        with open(counts, "rb") as f:
+            f.seek(8 * pid)
+            return struct.unpack("<Q", f.read(8))[0]
+
+    def test_messages_allocate_nothing(self):
+        p = self.penstock(CONFIG % "access_log off;", start=False)
+        counts = self.shim(p)
+        self.start_echo(p)
+        p.start()
+        self.wait_ready(p)
+        (pid,) = p.workers()
+        self.assertGreater(self.count(counts, pid), 100, "nothing is counted")
+        clients = [Client(p.port()) for _ in range(10)]
+        for c in clients:
+            self.addCleanup(c.socket.close)
+        for name, n, size, fragments in (
+            ("alone", 1, 64, 1), ("several at once", 20, 64, 1),
+            ("larger", 1, 4000, 1), ("in fragments", 1, 60, 3),
+        ):
+            data = encode(BINARY, bytes(size))
+            if fragments > 1:
+                data = b"".join(
+                    encode(0 if i else BINARY, bytes(size // fragments),
+                           fin=i == fragments - 1)
+                    for i in range(fragments)
+                )
+            rounds, spent = 200, 0
+            for i in range(rounds + 20):
+                if i == 20:
+                    spent = self.count(counts, pid)
+                for c in clients:
+                    c.send(data * n)
+                for c in clients:
+                    for _ in range(n):
+                        self.assertEqual(len(c.message()[1]), size)
+            spent = self.count(counts, pid) - spent
+            messages = rounds * len(clients) * n
+            print(f"{name}: {spent} allocations, {messages} messages", flush=True)
+            # A timer or a log line now and then is none per message.
+            self.assertLess(spent, messages / 100, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
