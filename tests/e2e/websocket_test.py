@@ -163,6 +163,21 @@ class FragmentTest(WebSocketTestCase):
             c.send(*self.fragments(BINARY, pieces))
             self.assertEqual(c.message(), (BINARY, b"".join(pieces)))
 
+    def test_fragments_of_many_clients_in_turn(self):
+        clients = [self.client() for _ in range(10)]
+        for size in (3, 5000, 50000):
+            for i in range(4):
+                for k, c in enumerate(clients):
+                    piece = b"%d.%d " % (k, i) * (size // 4)
+                    c.send(encode(CONT if i else TEXT, piece, fin=i == 3))
+            for k, c in enumerate(clients):
+                whole = b"".join(b"%d.%d " % (k, i) * (size // 4) for i in range(4))
+                self.assertEqual(c.message(), (TEXT, whole))
+            # One leaves inside a message; its buffer is nobody's.
+            clients[0].send(encode(TEXT, b"unfinished", fin=False))
+            clients[0].socket.close()
+            clients[0] = self.client()
+
     def test_control_frames_between_fragments(self):
         c = self.client()
         frames = self.fragments(TEXT, [b"one ", b"two ", b"three"])
