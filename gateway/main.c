@@ -18,6 +18,7 @@
 #include "serve/core.h"
 #include "settings.h"
 #include "system.h"
+#include "temp_paths.h"
 
 /* Said at start: on stderr in nginx's form, and in the log. */
 static void say(enum log_level level, const char *format, ...)
@@ -132,6 +133,7 @@ static int test(const struct options *o, struct load *load,
         fprintf(stderr, "penstock: the configuration file %s syntax is ok\n",
                 load->path);
     bool good = logs_open(g, &err) == 0 &&
+                temp_paths_create(g, &err) == 0 &&
                 listens_open(g, NULL, 1, RESOURCES_TRY, &err) == 0;
     if (!good)
         say(LEVEL_EMERG, "%s", err.text);
@@ -148,7 +150,7 @@ static int serve(struct load *load, struct generation *g)
     const struct settings *s = settings_of(g);
     int ready_fd = -1;
 
-    if (logs_open(g, &err) == -1 ||
+    if (logs_open(g, &err) == -1 || temp_paths_create(g, &err) == -1 ||
         listens_open(g, NULL, s->workers, RESOURCES_WAIT, &err) == -1) {
         say(LEVEL_EMERG, "%s", err.text);
         generation_unref(g);

@@ -19,6 +19,7 @@
 #include "settings.h"
 #include "spawn.h"
 #include "system.h"
+#include "temp_paths.h"
 #include "worker.h"
 
 enum {
@@ -300,7 +301,7 @@ static struct generation *prepare(struct master *m, int *bundle,
         generation_load(&m->how, arena_create(LOAD_ARENA_CHUNK), err);
     if (!g)
         return NULL;
-    if (logs_open(g, err) == -1)
+    if (logs_open(g, err) == -1 || temp_paths_create(g, err) == -1)
         goto drop;
     *bundle = bundle_write(&m->how, m->how.files_read, err);
     if (*bundle == -1)

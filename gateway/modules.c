@@ -8,23 +8,27 @@
 #include "serve/access.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
+#include "serve/headers.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
 #include "serve/rewrite.h"
 #include "serve/static.h"
 #include "serve/try_files.h"
+#include "serve/tuning.h"
 #include "serve/types.h"
 #include "serve/upstream.h"
 #include "serve/variables.h"
 #include "settings.h"
+#include "temp_paths.h"
 
 struct conf_module *const gateway_modules[] = {
-    &settings_module,   &map_module,       &core_module,
+    &settings_module,   &map_module,        &core_module,
     &error_log_module, /* after core: sets its log */
-    &access_log_module, &types_module,     &path_module,
-    &static_module,     &try_files_module, &access_module,
-    &rewrite_module,    &upstream_module,  &proxy_module,
-    &backend_module,    &websocket_module, NULL,
+    &access_log_module, &types_module,      &path_module,
+    &static_module,     &try_files_module,  &access_module,
+    &rewrite_module,    &upstream_module,   &proxy_module,
+    &backend_module,    &websocket_module,  &tuning_module,
+    &headers_module,    &temp_paths_module, NULL,
 };
 
 const struct variable *const gateway_variables[] = {

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "filters.h"
 #include "http/writer.h"
 #include "serve/client.h"
 #include "serve/core.h"
@@ -96,6 +97,7 @@ static void put_head(struct buf *b, struct request *r)
 
     if (r->error_status)
         p->status = r->error_status;
+    filters_run_head(r);
     steps_decide_keep_alive(r);
     choose_framing(r, conf);
     http_put_status_line(b, p->status, STR(""));
