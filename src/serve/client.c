@@ -83,14 +83,23 @@ void client_wait_for(struct client *c, enum client_wait wait, uint64_t ms)
         timer_set(c->listeners->loop, &c->timer, ms);
 }
 
+/* From here on the client has to send a piece of body now and then. */
+void client_wait_for_body(struct client *c)
+{
+    const struct request *r = c->request;
+
+    if (c->state == CLIENT_REQUEST && c->wait == WAIT_NOTHING &&
+        !r->body_complete && !r->body_paused)
+        client_wait_for(c, WAIT_BODY,
+                        core_conf_of(r->location)->client_body_timeout_ms);
+}
+
 static void timed_out(struct client *c, const char *what)
 {
-    struct log_ctx log = log_process;
-    log.connection = c->number;
-    if (c->request)
-        log = c->request->log;
-    log_info(&log, "client timed out (110: Connection timed out) while %s",
-             what);
+    struct log_ctx plain = log_process;
+    plain.connection = c->number;
+    log_info(c->request ? &c->request->log : &plain,
+             "client timed out (110: Connection timed out) while %s", what);
     bool reset = c->request &&
                  core_conf_of(c->request->location)->reset_timedout_connection;
     if (reset)
@@ -115,6 +124,7 @@ static void on_timer(struct timer *timer)
         if (c->request && !c->request->response.head_sent &&
             !c->request->finishing) {
             c->request->keep_alive = false;
+            c->timed_out = true;
             request_finish(c->request, 408);
             return;
         }
@@ -160,7 +170,9 @@ static void finish_closing(struct client *c)
     unsigned when = c->closing_conf->lingering_close;
     bool unread = !c->eof && (stream_has_news(c->stream) ||
                               !http_reader_is_idle(c->reader));
-    if (when == LINGERING_ALWAYS || (when == LINGERING_ON && unread))
+    if (c->timed_out)
+        close_now(c); /* it had its time */
+    else if (when == LINGERING_ALWAYS || (when == LINGERING_ON && unread))
         start_lingering(c);
     else
         close_now(c);
@@ -228,6 +240,7 @@ static void take_head(struct client *c, const struct http_head *head)
     client_wait_for(c, WAIT_NOTHING, 0);
     c->request = exchange_create(c, g, head);
     steps_begin(c->request);
+    client_wait_for_body(c);
 }
 
 /* One step.  True while there may be another. */
@@ -348,8 +361,10 @@ static void on_written(void *owner, size_t queued)
                       c->request
                           ? core_conf_of(c->request->location)->send_timeout_ms
                           : c->closing_conf->send_timeout_ms);
-        else if (c->state == CLIENT_REQUEST)
+        else if (c->state == CLIENT_REQUEST) {
             client_wait_for(c, WAIT_NOTHING, 0);
+            client_wait_for_body(c);
+        }
     }
     if (c->state == CLIENT_REQUEST)
         exchange_written(c->request, queued);

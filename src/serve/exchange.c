@@ -286,6 +286,7 @@ void exchange_head_timed_out(struct client *c)
     r->head.version = 11;
     r->keep_alive = false;
     r->body_complete = r->body_ended = true;
+    c->timed_out = true;
     log_info(&r->log, "client timed out");
     /* nginx closes without a word; a 408 costs nothing and explains. */
     c->state = CLIENT_REQUEST;

@@ -18,15 +18,15 @@ void proxy_fini(void)
 
 /* ---- the head ---- */
 
-/* Is the field's value, as set by proxy_set_header, an upgrade that we pass?
- * Other protocols than WebSocket could carry requests past the access rules
- * of this configuration, so they need proxy_upgrade any. */
+/* Does the client ask for an upgrade that we pass?  Other protocols than
+ * WebSocket could carry requests past the access rules of this configuration,
+ * so they need proxy_upgrade any. */
 static bool upgrade_is_wanted(const struct proxy *p)
 {
     const struct request *r = p->request;
     struct str protocol = http_head_find(&r->head, STR("Upgrade"));
 
-    if (!r->head.upgrade || !r->body_complete || r->head.version != 11)
+    if (!r->head.upgrade || r->head.version != 11)
         return false;
     return p->conf->upgrade || str_eq_nocase(protocol, STR("websocket"));
 }
@@ -122,6 +122,12 @@ int proxy_make_head(struct proxy *p, struct str uri)
         p->upgrade_asked = true;
         http_put_field(&head_buf, STR("Upgrade"), STR("websocket"));
         http_put_field(&head_buf, STR("Connection"), STR("upgrade"));
+    }
+    if (p->upgrade_asked &&
+        (r->head.body == BODY_CHUNKED || r->head.content_length)) {
+        /* After the 101 nobody could tell body from what follows. */
+        log_info(&r->log, "client sent an upgrade with a body");
+        return 400;
     }
     if (c->set_body)
         set_body = value_eval(c->set_body, &r->eval);

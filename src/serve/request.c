@@ -60,6 +60,7 @@ void request_resume_body(struct request *r)
         return;
     r->body_paused = false;
     stream_resume(r->client->stream);
+    client_wait_for_body(r->client);
 }
 
 void request_send_interim(struct request *r, unsigned status,

@@ -112,6 +112,22 @@ static int redirect_to_slash(struct request *r)
     return 301;
 }
 
+/* As soon as the location is known (nginx does the same): its rewrites do not
+ * let a body pass that it must not have. */
+static int check_body_size(struct request *r)
+{
+    uint64_t max = core_conf_of(r->location)->client_max_body_size;
+
+    if (!max || r->body_discarded || r->head.body != BODY_LENGTH ||
+        r->head.content_length <= max)
+        return VERDICT_DECLINED;
+    log_err(&r->log, "client intended to send too large body: %llu bytes",
+            (unsigned long long)r->head.content_length);
+    r->keep_alive = false;
+    r->body_discarded = true;
+    return 413;
+}
+
 static int choose_location(struct request *r)
 {
     void *slash = NULL;
@@ -122,23 +138,11 @@ static int choose_location(struct request *r)
     if (add_slash && add_slash->handler && add_slash != found)
         return redirect_to_slash(r);
     enter(r, found ? found : r->server->root);
-    return access_enter(r);
+    int verdict = check_body_size(r);
+    return verdict == VERDICT_DECLINED ? access_enter(r) : verdict;
 }
 
 /* ---- the steps ---- */
-
-static int check_body_size(struct request *r)
-{
-    uint64_t max = core_conf_of(r->location)->client_max_body_size;
-
-    if (!max || r->head.body != BODY_LENGTH || r->head.content_length <= max)
-        return VERDICT_DECLINED;
-    log_err(&r->log, "client intended to send too large body: %llu bytes",
-            (unsigned long long)r->head.content_length);
-    r->keep_alive = false;
-    r->body_discarded = true;
-    return 413;
-}
 
 static int start_handler(struct request *r, const struct handler *h)
 {
@@ -151,10 +155,8 @@ static int start_handler(struct request *r, const struct handler *h)
 
 static int run_content(struct request *r)
 {
-    int verdict = check_body_size(r);
+    int verdict = access_run(r);
 
-    if (verdict == VERDICT_DECLINED)
-        verdict = access_run(r);
     if (verdict == VERDICT_DECLINED && upgrade_hook)
         verdict = upgrade_hook(r);
     if (verdict == VERDICT_DECLINED && r->location->handler)

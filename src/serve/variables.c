@@ -252,8 +252,13 @@ GETTER(get_remote_port)
 
 GETTER(get_server_addr)
 {
+    const struct address *a = request_local(e->request);
+    char text[ADDRESS_TEXT_MAX];
     (void)v;
-    return give_ip(e, request_local(e->request), out);
+    return give_copy(e,
+                     address_is_unix(a) ? address_text(a, text)
+                                        : address_ip_text(a, text),
+                     out);
 }
 
 GETTER(get_server_port)

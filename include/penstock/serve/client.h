@@ -55,8 +55,9 @@ struct client {
                        WAIT_SEND,
                        WAIT_LINGER,
     } wait;
-    bool eof;     /* the peer will send no more */
-    bool feeding; /* on_data is on the stack */
+    bool eof;       /* the peer will send no more */
+    bool feeding;   /* on_data is on the stack */
+    bool timed_out; /* so that it is not lingered for */
 };
 
 /* Called by listeners for each accepted socket. */
@@ -72,6 +73,7 @@ void client_abort(struct client *c);
 /* The request's side: see request.h. */
 void client_request_done(struct client *c);
 void client_wait_for(struct client *c, enum client_wait wait, uint64_t ms);
+void client_wait_for_body(struct client *c);
 void client_sent(struct client *c); /* something was given to the stream */
 
 #endif
