@@ -21,6 +21,8 @@ static void on_rested(struct timer *timer)
 
 void listener_rest(struct listener *l, uint64_t ms)
 {
+    if (!l->event)
+        return; /* closed */
     event_del(l->event);
     timer_set(l->loop, &l->rest, ms);
 }
@@ -44,7 +46,10 @@ static bool accept_failed(struct listener *l, int error)
         listener_rest(l, REST_MS);
         return false;
     default:
+        /* The socket stays ready: without a rest this would come again at
+         * once, for ever. */
         log_errno(&log_process, LEVEL_ERROR, error, "accept4() failed");
+        listener_rest(l, REST_MS);
         return false;
     }
 }

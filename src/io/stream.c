@@ -15,7 +15,7 @@ enum {
     IOV_MAX_OUT = 64,      /* pieces of one writev */
     PUT_FLUSH = 64 * 1024, /* queued bytes that do not wait for the end of
                               the turn */
-    KEPT_IN_PLACE = 4096,  /* more left-over input than this is appended to
+    KEPT_IN_PLACE = 32768, /* more left-over input than this is appended to
                               rather than copied in front of new input */
 };
 
@@ -68,6 +68,8 @@ static void end(struct stream *s)
 
 /* ---- writing ---- */
 
+static void fail(struct stream *s);
+
 /* Give what is queued to the kernel.  Returns bytes that left. */
 static size_t write_queue(struct stream *s)
 {
@@ -104,15 +106,20 @@ static void run_flush(struct loop_task *task)
     if (write_queue(s))
         news = true;
     if (s->error)
-        tell_end(s);
+        fail(s);
     else if (news && s->events->on_written)
         s->events->on_written(s->owner, s->queue.n);
 }
 
+/* No callback from here: what is to be told is told at the turn's end. */
 void stream_flush(struct stream *s)
 {
-    if (!s->closed)
-        run_flush(&s->flush);
+    if (s->closed || s->connecting || s->error)
+        return;
+    if (write_queue(s)) {
+        s->drained = true;
+        loop_defer(s->loop, &s->flush);
+    }
 }
 
 static bool takes_output(struct stream *s)
@@ -209,6 +216,9 @@ ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n)
     } else if (sent == -1 && (errno == EPIPE || errno == ECONNRESET)) {
         set_error(s, errno);
         sent = 0;
+    } else if (sent == 0 && n > 0) {
+        errno = ENODATA; /* the file ends before *at + n: it was cut */
+        sent = -1;
     }
     return sent;
 }
@@ -226,13 +236,13 @@ void stream_shutdown(struct stream *s)
 /* Keep what the owner left; p may lie in s->kept already. */
 static void keep(struct stream *s, const uint8_t *p, size_t n)
 {
-    bool much_too_large =
-        n <= KEPT_IN_PLACE / 4 && s->kept_capacity > KEPT_IN_PLACE;
+    /* What is copied in place anyhow needs no room to grow. */
+    bool too_large = n <= KEPT_IN_PLACE && s->kept_capacity > KEPT_IN_PLACE;
     if (n == 0) {
         free(s->kept);
         s->kept = NULL;
         s->kept_capacity = 0;
-    } else if (n > s->kept_capacity || much_too_large) {
+    } else if (n > s->kept_capacity || too_large) {
         uint8_t *fitting = xmalloc(n);
         memcpy(fitting, p, n);
         free(s->kept);
@@ -249,9 +259,14 @@ static void show(struct stream *s, uint8_t *p, size_t n)
     struct span in = {p, n};
     if (!n)
         return;
+    s->resumed = false;
     s->events->on_data(s->owner, &in);
-    if (!s->closed)
-        keep(s, in.p, in.n);
+    if (s->closed)
+        return;
+    keep(s, in.p, in.n);
+    /* Resumed meanwhile: what is left was not kept yet and could not ask. */
+    if (s->resumed && s->kept_n)
+        loop_defer(s->loop, &s->more);
 }
 
 /* Where the next bytes go: behind what was kept, so that the owner sees one
@@ -274,40 +289,70 @@ static uint8_t *input_place(struct stream *s, size_t *room)
     return s->kept;
 }
 
-static void read_end(struct stream *s, bool eof, int error)
+static void read_end(struct stream *s)
 {
     s->readable = false;
-    if (eof)
-        s->eof = true;
+    if (s->read_error)
+        s->error = s->read_error;
     else
-        s->error = error;
+        s->eof = true;
     tell_end(s);
 }
 
-/* One read.  A short one means that the kernel has no more, and a new edge
- * will come, unless the end was already announced. */
+/*
+ * Read until the kernel has no more or the room is full.  A short read alone
+ * does not do: behind the last bytes an error may wait that came with the same
+ * edge, and no other edge would ever tell of it.
+ */
+static size_t fill(struct stream *s, uint8_t *at, size_t room)
+{
+    size_t n = 0;
+    while (n < room && !s->read_ended) {
+        ssize_t got = s->transport->recv(s, at + n, room - n);
+        if (got > 0) {
+            n += (size_t)got;
+        } else if (got == 0) {
+            s->read_ended = true;
+        } else if (errno == EAGAIN) {
+            s->readable = false;
+            break;
+        } else if (errno != EINTR) {
+            s->read_ended = true;
+            s->read_error = errno;
+        }
+    }
+    s->bytes_in += n;
+    return n;
+}
+
 static void read_some(struct stream *s)
 {
     size_t room;
     uint8_t *at = input_place(s, &room);
-    ssize_t got;
+    size_t got = fill(s, at + s->kept_n, room);
 
-    do {
-        got = s->transport->recv(s, at + s->kept_n, room);
-    } while (got == -1 && errno == EINTR);
-    if (got > 0) {
-        s->readable = (size_t)got == room || s->hangup;
-        s->bytes_in += (size_t)got;
-        show(s, at, s->kept_n + (size_t)got);
-    } else if (got == 0) {
-        read_end(s, true, 0);
-    } else if (errno == EAGAIN) {
-        s->readable = false;
-    } else {
-        read_end(s, false, errno);
-    }
-    if (!s->closed && s->readable && !s->paused && !s->ended)
+    if (got)
+        show(s, at, s->kept_n + got);
+    if (s->closed || s->ended || !s->readable || (got && s->paused))
+        return; /* an end that was read is told when reading goes on */
+    if (s->read_ended)
+        read_end(s);
+    else if (!s->paused)
         loop_defer_next(s->loop, &s->more);
+}
+
+/* Tell of a failed write, after the peer's last words: who answers before it
+ * has read everything, and closes, makes our writes fail. */
+static void fail(struct stream *s)
+{
+    if (!s->paused && !s->eof && !s->ended && !s->connecting) {
+        size_t room;
+        uint8_t *at = input_place(s, &room);
+        size_t got = fill(s, at + s->kept_n, room);
+        if (got)
+            show(s, at, s->kept_n + got);
+    }
+    tell_end(s);
 }
 
 static void run_more(struct loop_task *task)
@@ -347,6 +392,16 @@ bool stream_has_news(struct stream *s)
 }
 
 /* ---- the kernel's callback ---- */
+
+/* Nothing is read behind EOF, so an error must be asked for. */
+static void look_for_error(struct stream *s)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (!s->error &&
+        getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error)
+        set_error(s, error);
+}
 
 static void finish_connect(struct stream *s)
 {
@@ -389,7 +444,9 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         s->hangup = true;
     if (what & (EV_READ | EV_CLOSED)) {
         s->readable = true;
-        if (!s->paused && !s->ended)
+        if (s->eof)
+            look_for_error(s);
+        else if (!s->paused && !s->ended)
             read_some(s);
     }
 }

@@ -149,6 +149,10 @@ void timers_run(struct timers *ts)
     uint64_t now = now_ms / TIMER_TICK_MS;
     uint64_t tick;
 
+    /* After a long stop one round looks at every slot; who is not due is put
+     * back once and not once for each round that was missed. */
+    if (now > ts->now_tick + SLOTS)
+        ts->now_tick = now - SLOTS;
     while ((tick = next_tick(ts)) && tick <= now) {
         ts->now_tick = tick;
         fire_slot(ts, tick, now_ms);

@@ -70,15 +70,16 @@ struct stream {
     struct event *event; /* one, edge-triggered, for the stream's life */
     int fd;              /* -1 once closed */
     bool connecting;
-    bool readable;  /* the kernel may have more: no EAGAIN was seen yet */
-    bool writable;  /* no EAGAIN since the last readiness */
-    bool paused;    /* stream_pause(): bytes stay in the kernel */
-    bool hangup;    /* the peer's FIN was announced */
-    bool eof;       /* and read */
-    bool ended;     /* on_end was called */
-    bool finishing; /* stream_shutdown(): FIN when the queue is out */
-    bool drained;   /* on_written is owed */
-    bool resumed;   /* left-over input is to be shown again */
+    bool readable;   /* the kernel may have more: no EAGAIN was seen yet */
+    bool writable;   /* no EAGAIN since the last readiness */
+    bool paused;     /* stream_pause(): bytes stay in the kernel */
+    bool hangup;     /* the peer's FIN was announced */
+    bool read_ended; /* read: EOF, or read_error; told when it may be */
+    bool eof;        /* the owner may know of the FIN */
+    bool ended;      /* on_end was called */
+    bool finishing;  /* stream_shutdown(): FIN when the queue is out */
+    bool drained;    /* on_written is owed */
+    bool resumed;    /* left-over input is to be shown again */
     bool closed;
     uint8_t *kept; /* left-over input, or NULL */
     size_t kept_n, kept_capacity;
@@ -86,7 +87,8 @@ struct stream {
     struct loop_task flush; /* at the turn's end */
     struct loop_task more;  /* go on reading next turn */
     struct loop_task grave;
-    int error;                    /* errno of a failed read or write, or 0 */
+    int error;      /* errno of a failed read or write, or 0 */
+    int read_error; /* errno behind the bytes that were read, or 0 */
     uint64_t bytes_in, bytes_out; /* on the socket */
 };
 
@@ -116,12 +118,13 @@ void stream_put(struct stream *s, const void *p, size_t n);
 void stream_put_ref(struct stream *s, const void *p, size_t n,
                     queue_done_fn *done, void *arg);
 
-/* Do not wait for the turn's end. */
+/* Do not wait for the turn's end; on_written and on_end do. */
 void stream_flush(struct stream *s);
 
 /* Send n bytes of file fd from *at, as much as the kernel takes now; returns
  * bytes taken, 0 when it would block (on_written, with nothing queued, tells
- * when to go on), -1 on an error (errno).  Only when nothing is queued. */
+ * when to go on), -1 on an error (errno; ENODATA: the file is shorter).  Only
+ * when nothing is queued. */
 ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n);
 
 static inline size_t stream_queued(const struct stream *s)
