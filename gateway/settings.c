@@ -195,10 +195,9 @@ static int settings_on_end(struct conf *conf)
     if (!s->pid)
         s->pid = conf_full_path(conf, STR(PENSTOCK_PID_PATH), false);
     if (!s->master_process)
-        s->workers = 1;
-    if (!s->master_process)
-        conf_warn(conf, "\"master_process off\" is not supported yet: one "
-                        "worker is started under a master");
+        return conf_fail(conf, "\"master_process off\" is not supported, "
+                               "expected \"on\": workers always run under a "
+                               "master");
     if (!s->user && geteuid() == 0)
         return find_user(conf, s, "nobody", NULL);
     return 0;
@@ -293,8 +292,7 @@ static const struct directive settings_directives[] = {
         .set = conf_set_flag,
         .offset = offsetof(struct settings, master_process),
         .default_text = "on",
-        .help = "Whether a master watches several workers; off is not "
-                "supported yet and means one worker under a master.",
+        .help = "Workers always run under a master; off is refused.",
     },
     {
         .name = "env",

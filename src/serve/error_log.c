@@ -10,6 +10,13 @@ static int read_level(struct conf *conf, struct str text, enum log_level *level)
     return 0;
 }
 
+/* "stderr" is no file's name. */
+static const char *path_of(struct conf *conf, struct str name)
+{
+    return str_eq(name, STR("stderr")) ? "stderr"
+                                       : conf_full_path(conf, name, false);
+}
+
 static int error_log_set(struct conf *conf, struct conf_scope *scope,
                          const struct directive *row,
                          const struct conf_node *node, void *field)
@@ -28,9 +35,7 @@ static int error_log_set(struct conf *conf, struct conf_scope *scope,
                          "\"%.*s\" is not supported, expected a file or "
                          "\"stderr\"",
                          STR_ARG(name));
-    const char *path = str_eq(name, STR("stderr"))
-                           ? "stderr"
-                           : conf_full_path(conf, name, false);
+    const char *path = path_of(conf, name);
     for (size_t i = 0; i < c->targets.n && c->targets.owner == scope; i++) {
         const struct log_target *other = c->targets.items[i];
         if (strcmp(other->file->path, path) == 0)
@@ -51,9 +56,8 @@ static int error_log_on_scope(struct conf *conf, struct conf_scope *scope,
         /* nginx's compiled-in default. */
         struct log_target *t = arena_calloc(conf->arena, sizeof *t);
         t->level = LEVEL_ERROR;
-        t->file = generation_file(
-            generation_of(conf),
-            conf_full_path(conf, str_c(error_log_default()), false));
+        t->file = generation_file(generation_of(conf),
+                                  path_of(conf, str_c(error_log_default())));
         conf_list_add(conf, scope, &c->targets, t);
     }
     if (c->targets.owner == scope) {
