@@ -48,7 +48,7 @@ static struct str replaced_uri(struct request *r, struct str replacement)
     struct str path = http_uri_escape_in(r->arena, rest, ESCAPE_PATH);
 
     return arena_printf(r->arena, "%.*s%.*s%s%.*s", STR_ARG(replacement),
-                        STR_ARG(path), r->args.p ? "?" : "", STR_ARG(r->args));
+                        STR_ARG(path), r->args.n ? "?" : "", STR_ARG(r->args));
 }
 
 struct str proxy_own_uri(struct request *r)
@@ -57,7 +57,7 @@ struct str proxy_own_uri(struct request *r)
         return r->head.path;
     struct str path = http_uri_escape_in(r->arena, r->uri, ESCAPE_PATH);
     return arena_printf(r->arena, "%.*s%s%.*s", STR_ARG(path),
-                        r->args.p ? "?" : "", STR_ARG(r->args));
+                        r->args.n ? "?" : "", STR_ARG(r->args));
 }
 
 static int choose_upstream(struct proxy *p, struct str *uri)
@@ -70,7 +70,9 @@ static int choose_upstream(struct proxy *p, struct str *uri)
     p->upstream = c->upstream;
     p->trace.host = c->host;
     p->trace.port = c->port;
-    bool replaces = c->uri.p && r->location->kind != LOCATION_NAMED;
+    /* After a rewrite it is not the location that begins the URI. */
+    bool replaces =
+        c->uri.p && r->location->kind != LOCATION_NAMED && !r->uri_rewritten;
     *uri = replaces ? replaced_uri(r, c->uri) : proxy_own_uri(r);
     return VERDICT_DECLINED;
 }
@@ -220,6 +222,15 @@ static int try_peer(struct proxy *p)
     }
 }
 
+bool proxy_has_another_peer(const struct proxy *p)
+{
+    const struct balance *b = &p->upstream->balance;
+    for (size_t i = 0; i < b->peers_n; i++)
+        if (!p->tried[i] && peer_is_usable(&b->peers[i], clock_now_ms()))
+            return true;
+    return false;
+}
+
 bool proxy_may_retry(const struct proxy *p, unsigned why)
 {
     const struct proxy_conf *c = p->conf;
@@ -257,12 +268,14 @@ void proxy_try_failed(struct proxy *p, unsigned why, unsigned status)
 
     if (p->state == PROXY_OVER)
         return;
-    if (!forgive_stale_connection(p, why) && p->conn &&
+    /* A peer that says 403 or 404 is well (nginx: the same). */
+    bool is_failure = !(why & (NEXT_403 | NEXT_404));
+    if (!forgive_stale_connection(p, why) && p->conn && is_failure &&
         balance_failed(p->conn->peer, now_ms))
         log_warn(&p->request->log, "upstream server temporarily disabled");
     let_go(p, false);
     int verdict = (int)status;
-    if (proxy_may_retry(p, why)) {
+    if (proxy_may_retry(p, why) && proxy_has_another_peer(p)) {
         p->state = PROXY_NEW;
         verdict = try_peer(p);
     }

@@ -26,6 +26,9 @@ void upstream_trim(struct timer *timer);
 /* Path and query to pass on when proxy_pass has no URI part. */
 struct str proxy_own_uri(struct request *r);
 
+/* Is there a peer that was not asked yet and might answer? */
+bool proxy_has_another_peer(const struct proxy *p);
+
 /* May a try that failed so be followed by another? */
 bool proxy_may_retry(const struct proxy *p, unsigned why);
 

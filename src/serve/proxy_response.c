@@ -65,6 +65,23 @@ static struct str redirected(struct proxy *p, struct str location)
     return location;
 }
 
+/* "5; url=http://peer/" */
+static struct str refreshed(struct proxy *p, struct str refresh)
+{
+    static const struct str mark = STR_INIT("url=");
+
+    for (size_t i = 0; i + mark.n <= refresh.n; i++) {
+        struct str rest = str_slice(refresh, i, refresh.n);
+        if (!str_starts_nocase(rest, mark))
+            continue;
+        struct str url = redirected(p, str_slice(rest, mark.n, rest.n));
+        return arena_printf(p->request->arena, "%.*s%.*s",
+                            STR_ARG(str_slice(refresh, 0, i + mark.n)),
+                            STR_ARG(url));
+    }
+    return refresh;
+}
+
 static bool is_named_by(struct str connection, struct str name)
 {
     return connection.n && str_list_has(connection, name);
@@ -86,7 +103,14 @@ static void copy_field(struct proxy *p, const struct http_field *f)
     } else if (str_eq_nocase(f->name, STR("Content-Type"))) {
         out->content_type = f->value;
     } else if (str_eq_nocase(f->name, STR("Location"))) {
-        out->location = redirected(p, f->value);
+        struct str to = redirected(p, f->value);
+        /* The peer's own is passed as it is: not even made absolute. */
+        if (to.p == f->value.p)
+            response_add(p->request, f->name, to);
+        else
+            out->location = to;
+    } else if (str_eq_nocase(f->name, STR("Refresh"))) {
+        response_add(p->request, f->name, refreshed(p, f->value));
     } else {
         response_add(p->request, f->name, f->value);
     }
@@ -129,13 +153,20 @@ static unsigned next_reason(unsigned status)
     }
 }
 
-static bool has_usable_peer(const struct proxy *p)
+/* Of the response to the client; -1 when it is not known. */
+static int64_t content_length(const struct proxy *p)
 {
-    const struct balance *b = &p->upstream->balance;
-    for (size_t i = 0; i < b->peers_n; i++)
-        if (!p->tried[i] && peer_is_usable(&b->peers[i], clock_now_ms()))
-            return true;
-    return false;
+    const struct http_head *h = &p->response;
+    uint64_t n;
+
+    if (h->body == BODY_LENGTH)
+        return (int64_t)h->content_length;
+    if (p->request->head.method != METHOD_HEAD)
+        return h->body == BODY_NONE ? 0 : -1;
+    /* To the reader this message has no body; what GET would give is said by
+     * the field alone. */
+    struct str text = http_head_find(h, STR("Content-Length"));
+    return str_to_u64(text, INT64_MAX, &n) ? (int64_t)n : -1;
 }
 
 /* Returns false when the head ended this try or the request. */
@@ -147,7 +178,7 @@ static bool take_head(struct proxy *p, const struct http_head *head)
 
     t->status = head->status;
     t->head_us = clock_now_us();
-    if (why && has_usable_peer(p) && proxy_may_retry(p, why)) {
+    if (why && proxy_has_another_peer(p) && proxy_may_retry(p, why)) {
         proxy_try_failed(p, why, head->status);
         return false;
     }
@@ -164,13 +195,7 @@ static bool take_head(struct proxy *p, const struct http_head *head)
     }
     r->response.status = p->response.status;
     proxy_copy_fields(p);
-    bool has_length =
-        p->response.body == BODY_LENGTH ||
-        (r->head.method == METHOD_HEAD && p->response.content_length);
-    r->response.content_length =
-        has_length ? (int64_t)p->response.content_length
-        : p->response.body == BODY_NONE && r->head.method != METHOD_HEAD ? 0
-                                                                         : -1;
+    r->response.content_length = content_length(p);
     return true;
 }
 

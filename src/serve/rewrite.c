@@ -239,6 +239,7 @@ static int change_uri(struct request *r, const struct rewrite_change *c,
     r->internal = true;
     r->uri_is_as_sent = false;
     r->uri_changed = !c->is_break;
+    r->uri_rewritten = true;
     return VERDICT_DECLINED;
 }
 

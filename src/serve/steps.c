@@ -135,6 +135,7 @@ static int choose_location(struct request *r)
         locations_find(r->server->locations, r->uri, &r->eval, &slash);
     struct location *add_slash = slash;
 
+    r->uri_rewritten = false;
     if (add_slash && add_slash->handler && add_slash != found)
         return redirect_to_slash(r);
     enter(r, found ? found : r->server->root);

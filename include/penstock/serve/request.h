@@ -120,6 +120,7 @@ struct request {
     bool continue_sent;
     bool error_page_used;  /* an error page is being made */
     bool uri_changed;      /* by a rewrite: choose a location again */
+    bool uri_rewritten;    /* since the location was chosen by it */
     bool truncated;        /* the response could not be completed */
     unsigned error_status; /* what an error page is sent with; 0: its own */
     bool finishing;        /* the verdict is DONE; output may be leaving */
