@@ -50,11 +50,18 @@ const echo = connect('/echo', (text) => {
 }, setState('echo'));
 form('echo', (text) => { sentAt = performance.now(); return echo(text); });
 
+// A client's id, as a name that people can tell apart.
+function nameOf(id) {
+  let hash = 7;
+  for (const c of id) hash = (hash * 31 + c.charCodeAt(0)) >>> 0;
+  return 'guest ' + (hash % 900 + 100);
+}
+
 // The chat backend speaks JSON: {"type":"chat","from":..,"text":..} and
-// {"type":"online","count":..}.
+// {"type":"count","clients":..}.
 const chat = connect('/chat', (text) => {
   const message = JSON.parse(text);
-  if (message.type === 'online') byId('online').textContent = message.count;
-  else say(byId('chat-log'), message.from, message.text);
+  if (message.type === 'count') byId('online').textContent = message.clients;
+  else say(byId('chat-log'), nameOf(message.from), message.text);
 }, setState('chat'));
 form('chat', (text) => chat(text));
