@@ -147,8 +147,8 @@ static void on_written(void *owner, size_t queued)
         tunnel_upstream_written(p, queued);
         return;
     }
-    if (p->state == PROXY_SENDING && queued)
-        proxy_arm(p, p->conf->send_timeout_ms);
+    if (p->state == PROXY_SENDING)
+        proxy_wait_for_response(p);
     if (!queued && p->request->body_paused)
         request_resume_body(p->request);
 }

@@ -32,6 +32,9 @@ bool proxy_has_another_peer(const struct proxy *p);
 /* May a try that failed so be followed by another? */
 bool proxy_may_retry(const struct proxy *p, unsigned why);
 
+/* Arm the timer for what is to come from, or go to, the peer. */
+void proxy_wait_for_response(struct proxy *p);
+
 /* The fields of a response, from the peer's to the client's. */
 void proxy_copy_fields(struct proxy *p);
 

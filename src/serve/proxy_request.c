@@ -169,13 +169,18 @@ static void send_piece(struct proxy *p, const uint8_t *data, size_t n,
         request_pause_body(p->request);
 }
 
-static void wait_for_response(struct proxy *p)
+void proxy_wait_for_response(struct proxy *p)
 {
     bool all_sent = p->body_ended && !stream_queued(p->conn->stream);
     if (p->state == PROXY_SENDING && all_sent)
         request_doing(p->request, "reading response header from upstream");
-    proxy_arm(p, p->body_ended ? p->conf->read_timeout_ms
-                               : p->conf->send_timeout_ms);
+    if (all_sent)
+        proxy_arm(p, p->conf->read_timeout_ms);
+    else if (stream_queued(p->conn->stream))
+        proxy_arm(p, p->conf->send_timeout_ms);
+    else
+        timer_clear(&p->conn->timer); /* it is the client who is slow, and
+                                         client_body_timeout is running */
 }
 
 void proxy_send_request(struct proxy *p)
@@ -195,7 +200,7 @@ void proxy_send_request(struct proxy *p)
         if (p->body_chunked && p->body_ended)
             send_piece(p, NULL, 0, true);
     }
-    wait_for_response(p);
+    proxy_wait_for_response(p);
     if (p->request->body_paused && !stream_queued(s))
         request_resume_body(p->request);
 }
@@ -220,7 +225,7 @@ void proxy_send_body(struct proxy *p, const uint8_t *data, size_t n, bool last)
         remember(p, data, n);
         send_piece(p, data, n, last);
         if (p->state == PROXY_SENDING)
-            wait_for_response(p);
+            proxy_wait_for_response(p);
         return;
     }
     /* Not connected yet: what was read is kept, and no more is read. */

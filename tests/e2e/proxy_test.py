@@ -795,7 +795,28 @@ class BodiesTest(ProxyTestCase):
             wait_for("the request", lambda: any(m.target == target for m in o.requests))
             s.close()
             self.assertTrue(ended.wait(20), target)
-        wait_for("the log", lambda: '"GET /wait HTTP/1.1" 499' in p.log("logs/access.log") or p.reload() or True)
+        p.stop()
+        self.assertIn('"GET /wait HTTP/1.1" 499', p.log("logs/access.log"))
+        self.assertIn('"GET /stream HTTP/1.1" 200', p.log("logs/access.log"))
+
+    def test_a_slow_client_is_not_a_slow_origin(self):
+        p = self.before(self.origin(echo), location="proxy_send_timeout 1s; proxy_read_timeout 1s;")
+        s = self.client(p)
+        s.get("/", "Content-Length: 4", method="POST")
+        for c in "slow":
+            time.sleep(0.7 if c != "o" else 2)
+            s.send(c)
+        self.assertEqual(s.answer().text, "slow")
+
+    def test_an_origin_that_does_not_read(self):
+        hold = threading.Event()
+        o = self.origin(lambda peer: hold.wait(20), read_body=False)
+        self.addCleanup(hold.set)
+        p = self.before(o, location="proxy_send_timeout 1s;", server="client_max_body_size 0;")
+        s = self.client(p)
+        s.get("/", "Content-Length: 99999999", method="POST")
+        self.try_to_send(s, b"x" * 30000000)
+        self.assertEqual(s.answer().status, 504)
 
     def test_a_body_that_stops_takes_the_origin_along(self):
         ended = threading.Event()
