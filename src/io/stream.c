@@ -90,8 +90,10 @@ static size_t write_queue(struct stream *s)
         }
     }
     if (s->finishing && !s->queue.n && !s->error) {
-        s->finishing = false;
-        s->transport->shutdown(s);
+        if (s->transport->shutdown(s) == 0)
+            s->finishing = false;
+        else
+            s->writable = false;
     }
     return total;
 }
@@ -403,14 +405,27 @@ static void look_for_error(struct stream *s)
         set_error(s, error);
 }
 
-static void finish_connect(struct stream *s)
+static int connect_error(struct stream *s)
 {
     int error = 0;
     socklen_t length = sizeof error;
 
-    s->connecting = false;
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) == -1)
+    if (!s->connected &&
+        getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &length) == -1)
         error = errno;
+    if (error)
+        return error;
+    s->connected = true;
+    return s->transport->connect && s->transport->connect(s) == -1 ? errno : 0;
+}
+
+static void finish_connect(struct stream *s)
+{
+    int error = connect_error(s);
+
+    if (error == EAGAIN)
+        return;
+    s->connecting = false;
     if (error) {
         s->error = error;
         tell_end(s);
@@ -429,16 +444,22 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     loop_enter(s->loop);
     if (s->connecting) {
-        if (!(what & (EV_WRITE | EV_CLOSED)))
+        if (!s->connected && !(what & (EV_WRITE | EV_CLOSED)))
             return;
         finish_connect(s);
-        if (s->closed || s->error)
+        if (s->closed || s->error || s->connecting)
             return;
+        if (s->transport->connect) /* what came behind the handshake */
+            what |= EV_READ;
     }
     if (what & EV_WRITE && !s->writable) {
         s->writable = true;
         s->drained = true;
         loop_defer(s->loop, &s->flush);
+    }
+    if (what & EV_WRITE && s->read_wants_write) {
+        s->read_wants_write = false;
+        what |= EV_READ;
     }
     if (what & EV_CLOSED)
         s->hangup = true;

@@ -23,9 +23,10 @@ static ssize_t plain_sendfile(struct stream *s, int fd, off_t *at, size_t n)
     return sendfile(s->fd, fd, at, n);
 }
 
-static void plain_shutdown(struct stream *s)
+static int plain_shutdown(struct stream *s)
 {
     shutdown(s->fd, SHUT_WR);
+    return 0;
 }
 
 const struct stream_transport transport_plain = {

@@ -52,13 +52,15 @@ struct stream_events {
 };
 
 /* How bytes cross: the seam for TLS and HTTP/2.  As recv(2) and writev(2):
- * -1 with errno, EAGAIN when it would block. */
+ * -1 with errno, EAGAIN when it would block.  shutdown: 0 when nothing is left
+ * to do; connect, which may be NULL, has the last word before on_connect. */
 struct stream_transport {
     ssize_t (*recv)(struct stream *s, void *p, size_t n);
     ssize_t (*writev)(struct stream *s, const struct iovec *iov, int n);
     ssize_t (*sendfile)(struct stream *s, int fd, off_t *at, size_t n);
-    void (*shutdown)(struct stream *s);
+    int (*shutdown)(struct stream *s);
     void (*fini)(struct stream *s);
+    int (*connect)(struct stream *s);
 };
 
 struct stream {
@@ -70,6 +72,8 @@ struct stream {
     struct event *event; /* one, edge-triggered, for the stream's life */
     int fd;              /* -1 once closed */
     bool connecting;
+    bool connected;        /* the socket is; the transport is not yet */
+    bool read_wants_write; /* reading goes on when the socket is writable */
     bool readable;   /* the kernel may have more: no EAGAIN was seen yet */
     bool writable;   /* no EAGAIN since the last readiness */
     bool paused;     /* stream_pause(): bytes stay in the kernel */
