@@ -103,9 +103,9 @@ static int send_signal(const struct options *o, const struct generation *g)
     return 0;
 }
 
-static void dump(const struct conf_file *files)
+static void dump(const struct conf_file *files, const struct conf_file *end)
 {
-    for (const struct conf_file *f = files; f; f = f->next) {
+    for (const struct conf_file *f = files; f != end; f = f->next) {
         printf("# configuration file %s:\n", f->path);
         fwrite(f->text.p, 1, f->text.n, stdout);
         fputs("\n", stdout);
@@ -139,7 +139,7 @@ static int test(const struct options *o, struct load *load,
         say(LEVEL_EMERG, "%s", err.text);
     report_test(o, load, good);
     if (good && o->dump)
-        dump(load->files_read);
+        dump(load->files_read, g->conf.tree.data);
     listens_close(g, NULL);
     return good ? 0 : 1;
 }

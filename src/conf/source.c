@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "conf/conf.h"
 
 /* ---- the file system ---- */
 
@@ -135,4 +136,27 @@ struct conf_source conf_source_bundle(const struct conf_file *files)
         .glob = bundle_glob,
         .self = (void *)(uintptr_t)files,
     };
+}
+
+/* ---- files that are not configuration text ---- */
+
+int conf_read_file(struct conf *conf, const char *path, struct str *text)
+{
+    const struct conf_source *source = conf->tree.source;
+    struct conf_file **end = &conf->tree.files;
+
+    for (; *end; end = &(*end)->next)
+        if (strcmp((*end)->path, path) == 0) {
+            *text = (*end)->text;
+            return 0;
+        }
+    if (source->read(source->self, path, conf->arena, text, conf->err) == -1)
+        return -1;
+    struct conf_file *f = arena_calloc(conf->arena, sizeof *f);
+    f->path = arena_cstr(conf->arena, str_c(path));
+    f->text = *text;
+    *end = f;
+    if (!conf->tree.data)
+        conf->tree.data = f;
+    return 0;
 }

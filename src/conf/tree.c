@@ -250,6 +250,7 @@ int conf_tree_parse(struct conf_tree *tree, struct arena *arena,
 {
     const char *slash = strrchr(path, '/');
     *tree = (struct conf_tree){
+        .source = source,
         .prefix = arena_cstr(
             arena, str_n(path, slash ? (size_t)(slash - path) + 1 : 0)),
     };

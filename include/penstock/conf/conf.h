@@ -200,6 +200,13 @@ int conf_entry_next(struct conf *conf, const struct conf_node *block,
 const char *conf_full_path(struct conf *conf, struct str path,
                            bool conf_prefix);
 
+/*
+ * The whole of a file that the configuration names (a certificate, a key):
+ * it travels with the configuration's own files, so that a worker that can
+ * open nothing has it too.  -1 with the sentence.
+ */
+int conf_read_file(struct conf *conf, const char *path, struct str *text);
+
 /* The n-th word of a node, and as a C string in the arena. */
 static inline struct str conf_arg(const struct conf_node *node, size_t n)
 {

@@ -78,6 +78,9 @@ struct conf_source conf_source_bundle(const struct conf_file *files);
 struct conf_tree {
     struct conf_node *top; /* the main context's directives */
     struct conf_file *files;
+    const struct conf_file *data; /* where in files conf_read_file()'s begin:
+                                     never shown, there are keys among them */
+    const struct conf_source *source; /* while the configuration is applied */
     const char *prefix; /* directory of the main file, with a slash at its end:
                            where relative include paths start */
 };
