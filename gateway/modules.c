@@ -4,6 +4,7 @@
 #include "bridge/conf.h"
 #include "bridge/pool.h"
 #include "bridge/upgrade.h"
+#include "io/tls.h"
 #include "route/map.h"
 #include "serve/access.h"
 #include "serve/access_log.h"
@@ -12,6 +13,7 @@
 #include "serve/path.h"
 #include "serve/proxy.h"
 #include "serve/rewrite.h"
+#include "serve/ssl.h"
 #include "serve/static.h"
 #include "serve/try_files.h"
 #include "serve/tuning.h"
@@ -24,6 +26,7 @@
 struct conf_module *const gateway_modules[] = {
     &settings_module,   &map_module,        &core_module,
     &error_log_module, /* after core: sets its log */
+    &ssl_module,       /* after core: looks at its listens */
     &access_log_module, &types_module,      &path_module,
     &static_module,     &try_files_module,  &access_module,
     &rewrite_module,    &upstream_module,   &proxy_module,
@@ -32,13 +35,11 @@ struct conf_module *const gateway_modules[] = {
 };
 
 const struct variable *const gateway_variables[] = {
-    serve_variables,
-    path_variables,
-    proxy_variables,
-    NULL,
+    serve_variables, path_variables, proxy_variables, ssl_variables, NULL,
 };
 
 void modules_start(void)
 {
+    tls_start();
     request_set_upgrade(bridge_upgrade);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "exchange.h"
 #include "serve/core.h"
+#include "serve/ssl.h"
 #include "steps.h"
 
 enum {
@@ -26,6 +27,7 @@ static void bury_client(struct loop_task *task)
 {
     struct client *c = CONTAINER(task, struct client, grave);
     http_reader_destroy(c->reader);
+    tls_unref(c->tls);
     free(c);
 }
 
@@ -337,6 +339,8 @@ static void on_end(void *owner, enum stream_end end, int error)
     struct client *c = owner;
     (void)error;
     c->eof = true;
+    if (end == STREAM_ERROR)
+        ssl_log_error(c);
     if (end == STREAM_ERROR || c->state == CLIENT_LINGERING) {
         client_abort(c);
         return;
@@ -401,4 +405,6 @@ void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
     ls->connections++;
     c->stream = stream_open(ls->loop, fd, &client_events, c);
     client_wait_for(c, WAIT_REQUEST, conf->client_header_timeout_ms);
+    if (slot->listen->ssl && ssl_accept(c) == -1)
+        close_now(c);
 }

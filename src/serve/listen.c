@@ -183,6 +183,10 @@ static int read_parameter(struct conf *conf, struct str word,
         l->is_default_set = true;
         return 0;
     }
+    if (str_eq(word, STR("ssl"))) {
+        l->ssl = true;
+        return 0;
+    }
     sl->has_options = true;
     if (str_eq(word, STR("bind")))
         return 0;
@@ -211,8 +215,8 @@ static int read_parameter(struct conf *conf, struct str word,
         l->ipv6only = str_eq(value, STR("on"));
         return 0;
     }
-    static const char *const later[] = {"ssl", "http2", "quic",
-                                        "proxy_protocol", "multipath"};
+    static const char *const later[] = {"http2", "quic", "proxy_protocol",
+                                        "multipath"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (str_eq(word, str_c(later[i])))
             return unsupported(conf, word);
@@ -329,6 +333,7 @@ static int join_options(struct conf *conf, struct listen *l,
     l->default_server = kept.default_server;
     l->is_default_set = kept.is_default_set;
     l->log = kept.log;
+    l->ssl |= kept.ssl;
     *had_options = true;
     return 0;
 }
@@ -349,6 +354,7 @@ static int join(struct conf *conf, struct generation *g, struct server_block *b,
                                 "a duplicate default server for %.*s",
                                 STR_ARG(l->text));
         bool said = l->options_said;
+        l->ssl |= sl->options.ssl;
         if (join_options(conf, l, sl, &said) == -1)
             return -1;
         l->options_said = said;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "exchange.h"
+#include "io/tls.h"
 #include "steps.h"
 
 uint64_t request_connection(const struct request *r)
@@ -39,8 +40,7 @@ const struct address *request_local(const struct request *r)
 
 bool request_is_tls(const struct request *r)
 {
-    (void)r;
-    return false; /* no listener takes TLS yet: `listen ... ssl` is refused */
+    return r->client->tls && !tls_is_plain(r->client->tls);
 }
 
 /* ---- the request body ---- */

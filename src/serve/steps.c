@@ -9,6 +9,7 @@
 #include "serve/core.h"
 #include "serve/error_page.h"
 #include "serve/rewrite.h"
+#include "serve/ssl.h"
 #include "serve/static.h"
 #include "serve/upgrade.h"
 
@@ -226,6 +227,8 @@ void steps_begin(struct request *r)
     r->host = host_of(r->arena, r->head.authority);
     choose_server(r);
     int verdict = prepare(r);
+    if (verdict == VERDICT_DECLINED)
+        verdict = ssl_check(r);
     if (verdict == VERDICT_DECLINED)
         verdict = run(r);
     request_finish(r, verdict);

@@ -30,6 +30,7 @@ struct client {
     struct listeners *listeners;
     struct listener_slot *slot;
     struct stream *stream;
+    struct tls *tls; /* NULL: it came through a plain listen */
     struct http_reader *reader;
     struct generation *generation; /* while a head is being read, and while
                                       the last response is leaving */

@@ -38,7 +38,8 @@ struct listen {
     int rcvbuf, sndbuf; /* bytes; 0: the system's */
     int fastopen;       /* queue length; 0: off */
     bool deferred;
-    bool ssl, http2, proxy_protocol; /* said; refused until they are built */
+    bool ssl;
+    bool http2, proxy_protocol; /* said; refused until they are built */
     struct server *default_server;
     struct names *names;          /* NULL while there is one server only */
     const struct log_target *log; /* of the default server */
