@@ -431,8 +431,10 @@ struct tls *stream_tls_connect(struct stream *s, struct tls_context *ctx,
         memcpy(t->session, session.p, session.n);
         t->session_n = session.n;
         SSL_SESSION *known = tls_session_find(ctx, session);
-        if (known)
+        if (known) {
             SSL_set_session(t->ssl, known);
+            SSL_SESSION_free(known);
+        }
     }
     s->connecting = true;
     s->writable = false;

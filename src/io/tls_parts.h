@@ -70,6 +70,7 @@ int tls_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 int tls_ticket_keys(struct tls_context *ctx, const struct tls_settings *s,
                     struct err *err);
 
+/* A copy, which is the caller's. */
 SSL_SESSION *tls_session_find(struct tls_context *ctx, struct str key);
 int tls_session_new(SSL *ssl, SSL_SESSION *session);
 void tls_sessions_drop(struct tls_context *ctx);

@@ -111,7 +111,7 @@ SSL_SESSION *tls_session_find(struct tls_context *ctx, struct str key)
     for (struct tls_session *s = ctx->sessions; s; s = s->next)
         if (str_eq(str_n(s->key, s->n), key) &&
             SSL_SESSION_is_resumable(s->session))
-            return s->session;
+            return SSL_SESSION_dup(s->session);
     return NULL;
 }
 
@@ -121,14 +121,16 @@ static void drop(struct tls_session *s)
     free(s);
 }
 
-/* Takes the reference when it answers 1. */
+/* What is remembered is a copy: OpenSSL spoils the session of a connection
+ * that ends without close_notify, as those of many upstreams do, and that is
+ * no reason not to resume it (RFC 5246 section 7.2.1). */
 int tls_session_new(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *t = tls_of(ssl);
     struct tls_context *ctx = tls_context_of(SSL_get_SSL_CTX(ssl));
     size_t n = 0;
 
-    if (!t->session_n)
+    if (!t->session_n || !(session = SSL_SESSION_dup(session)))
         return 0;
     struct tls_session *fresh = xmalloc(sizeof *fresh + t->session_n);
     *fresh = (struct tls_session){
@@ -146,7 +148,7 @@ int tls_session_new(SSL *ssl, SSL_SESSION *session)
             at = &s->next;
         }
     }
-    return 1;
+    return 0;
 }
 
 void tls_sessions_drop(struct tls_context *ctx)

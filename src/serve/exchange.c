@@ -60,8 +60,9 @@ static void describe(const struct log_ctx *ctx, struct buf *line)
     buf_printf(line, ", server: %.*s", STR_ARG(r->server->name));
     put_quoted(line, "request", r->raw);
     if (r->upstream_peer.n)
-        buf_printf(line, ", upstream: \"http://%.*s%.*s\"",
-                   STR_ARG(r->upstream_peer), STR_ARG(r->upstream_uri));
+        buf_printf(line, ", upstream: \"http%s://%.*s%.*s\"",
+                   r->upstream_tls ? "s" : "", STR_ARG(r->upstream_peer),
+                   STR_ARG(r->upstream_uri));
     put_quoted(line, "host", http_head_find(&r->head, STR("Host")));
     put_quoted(line, "referrer", http_head_find(&r->head, STR("Referer")));
 }

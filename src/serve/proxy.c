@@ -24,7 +24,9 @@ static int evaluate_url(struct proxy *p, struct str *uri)
     }
     p->trace.host = url.host;
     p->trace.port = url.port;
-    p->upstream = upstream_find(r->generation, url.host);
+    r->upstream_tls = url.tls;
+    p->upstream = upstream_find(r->generation,
+                                proxy_url_key(r->arena, r->generation, &url));
     if (!p->upstream) {
         /* A name that no upstream{} has would have to be looked up while
          * the request waits. */
@@ -68,6 +70,7 @@ static int choose_upstream(struct proxy *p, struct str *uri)
     if (c->url)
         return evaluate_url(p, uri);
     p->upstream = c->upstream;
+    r->upstream_tls = c->tls;
     p->trace.host = c->host;
     p->trace.port = c->port;
     /* After a rewrite it is not the location that begins the URI. */
@@ -194,7 +197,8 @@ static int try_peer(struct proxy *p)
         r->upstream_peer = peer->name;
         request_doing(r, "connecting to upstream");
 
-        struct upstream_conn *c = upstream_take_idle(p->upstream, peer);
+        struct upstream_conn *c =
+            upstream_take_idle(p->upstream, peer, &p->ssl);
         if (c) {
             stream_hand_over(c->stream, &proxy_upstream_events, c);
             adopt(p, c);
@@ -204,11 +208,16 @@ static int try_peer(struct proxy *p)
         bool pending;
         c = upstream_dial(request_loop(r), p->upstream, peer, &p->conf->limits,
                           &pending);
+        if (c && proxy_ssl_dial(p, c) == -1) {
+            upstream_conn_close(c);
+            c = NULL;
+            errno = ENOMEM;
+        }
         if (c) {
             adopt(p, c);
             p->state = PROXY_CONNECTING;
             proxy_arm(p, p->conf->connect_timeout_ms);
-            if (!pending)
+            if (!pending && !c->tls) /* else on_connect says so */
                 connected(p);
             return VERDICT_PENDING;
         }
@@ -341,6 +350,8 @@ static int proxy_start(struct request *r)
 
     int verdict = choose_upstream(p, &uri);
     r->upstream_uri = uri;
+    if (verdict == VERDICT_DECLINED)
+        verdict = proxy_ssl_choose(p);
     if (verdict == VERDICT_DECLINED)
         verdict = proxy_make_head(p, uri);
     if (verdict != VERDICT_DECLINED)

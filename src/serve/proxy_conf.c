@@ -54,22 +54,22 @@ static int set_proxy_pass(struct conf *conf, struct conf_scope *scope,
         return -1;
     c->url = value_is_constant(value) ? NULL : value;
     c->upstream = NULL;
+    c->tls = false;
     c->uri = (struct str){NULL, 0};
     l->handler = &proxy_handler;
     if (c->url)
         return 0;
-    if (str_starts_nocase(text, STR("https://")))
-        return conf_fail(conf, "https protocol is not supported in "
-                               "\"proxy_pass\", expected http://");
     if (!proxy_url_read(text, &url))
         return conf_fail(conf, "invalid URL prefix in \"proxy_pass\", "
-                               "expected http://");
+                               "expected http:// or https://");
     if (url.uri.p && check_uri_is_allowed(conf, scope, l) == -1)
         return -1;
     c->uri = url.uri;
     c->host = url.host;
     c->port = url.port;
-    c->upstream = upstream_of_host(conf, url.host, url.port);
+    c->tls = url.tls;
+    c->upstream = upstream_of_host(
+        conf, proxy_url_key(conf->arena, generation_of(conf), &url), url.port);
     return c->upstream ? 0 : -1;
 }
 
@@ -308,7 +308,7 @@ static const struct directive proxy_directives[] = {
      .contexts = CONF_LOCATION | CONF_LOCATION_IF | CONF_LIMIT_EXCEPT,
      .arity = ARGS_1,
      .set = set_proxy_pass,
-     .help = "http://HOST[:PORT][/URI], http://UPSTREAM or "
+     .help = "http[s]://HOST[:PORT][/URI], http[s]://UPSTREAM or "
              "http://unix:PATH:[/URI]: the server that answers here."},
     {.name = "proxy_set_header",
      .syntax = "NAME VALUE",

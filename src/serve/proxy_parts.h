@@ -9,16 +9,32 @@
 struct proxy_url {
     struct str host; /* with its port as written; "unix:/path" */
     uint16_t port;
+    bool tls;
     struct str uri; /* p NULL: there is none */
 };
 
-/* False when it is not an http:// URL. */
+/* False when it is neither an http:// nor an https:// URL. */
 bool proxy_url_read(struct str text, struct proxy_url *url);
 
 /* An upstream for one request, of a literal address; NULL when host is a
  * name. */
 struct upstream *upstream_of_address(struct arena *arena, struct str host,
                                      uint16_t port);
+
+/* proxy_ssl.c: what TLS the request wants (VERDICT_DECLINED, or 500), whether
+ * a connection is of that kind, make a fresh one so (-1: out of memory), say
+ * what TLS said (false: it said nothing), let go. */
+int proxy_ssl_choose(struct proxy *p);
+bool proxy_ssl_fits(const struct proxy_ssl *want,
+                    const struct upstream_conn *c);
+int proxy_ssl_dial(struct proxy *p, struct upstream_conn *c);
+bool proxy_ssl_log_error(const struct proxy *p, const struct upstream_conn *c);
+void proxy_ssl_forget(struct upstream_conn *c);
+
+/* Under which name the upstream of a URL's host is kept: the port that https
+ * means when none is said would else be http's. */
+struct str proxy_url_key(struct arena *arena, const struct generation *g,
+                         const struct proxy_url *url);
 
 /* Fires when there are more idle connections than are to be kept. */
 void upstream_trim(struct timer *timer);

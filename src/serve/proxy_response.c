@@ -340,6 +340,8 @@ void proxy_on_end(void *owner, enum stream_end end, int error)
     }
     if (end == STREAM_EOF)
         log_err(&p->request->log, "upstream prematurely closed connection");
+    else if (proxy_ssl_log_error(p, c))
+        ;
     else if (p->state == PROXY_CONNECTING)
         log_errno(&p->request->log, LEVEL_ERROR, error, "connect() failed");
     else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy_parts.h"
 
-enum { HTTP_PORT = 80 };
+enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
 
 static bool read_port(struct str text, uint16_t *port)
 {
@@ -27,9 +27,13 @@ static bool read_unix(struct str text, struct proxy_url *url)
 bool proxy_url_read(struct str text, struct proxy_url *url)
 {
     *url = (struct proxy_url){.port = HTTP_PORT};
-    if (!str_starts_nocase(text, STR("http://")))
+    if (str_starts_nocase(text, STR("https://"))) {
+        url->tls = true;
+        url->port = HTTPS_PORT;
+    } else if (!str_starts_nocase(text, STR("http://"))) {
         return false;
-    text = str_slice(text, strlen("http://"), text.n);
+    }
+    text = str_slice(text, strlen("http://") + url->tls, text.n);
     if (str_starts(text, STR("unix:")))
         return read_unix(text, url);
 
@@ -45,4 +49,17 @@ bool proxy_url_read(struct str text, struct proxy_url *url)
     colon = str_find(url->host, ':', colon);
     return colon == url->host.n ||
            read_port(str_slice(url->host, colon + 1, url->host.n), &url->port);
+}
+
+struct str proxy_url_key(struct arena *arena, const struct generation *g,
+                         const struct proxy_url *url)
+{
+    const struct upstream *u = upstream_find(g, url->host);
+    size_t from = url->host.p[0] == '[' ? str_find(url->host, ']', 0) : 0;
+
+    if (!url->tls || (u && u->is_block) ||
+        str_starts(url->host, STR("unix:")) ||
+        str_find(url->host, ':', from) < url->host.n)
+        return url->host;
+    return arena_printf(arena, "%.*s:%d", STR_ARG(url->host), HTTPS_PORT);
 }

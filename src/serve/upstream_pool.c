@@ -14,6 +14,7 @@ static void bury_conn(struct loop_task *task)
 {
     struct upstream_conn *c = CONTAINER(task, struct upstream_conn, grave);
     http_reader_destroy(c->reader);
+    proxy_ssl_forget(c);
     free(c);
 }
 
@@ -65,12 +66,13 @@ struct upstream_conn *upstream_dial(struct loop *loop, struct upstream *u,
     return c;
 }
 
-struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p)
+struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p,
+                                         const struct proxy_ssl *want)
 {
     LIST_EACH(link, after, &u->idle)
     {
         struct upstream_conn *c = CONTAINER(link, struct upstream_conn, link);
-        if (c->peer != p)
+        if (c->peer != p || !proxy_ssl_fits(want, c))
             continue;
         list_remove(&c->link);
         u->idle_n--;

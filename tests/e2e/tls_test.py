@@ -107,6 +107,8 @@ class UpstreamServer(http.server.ThreadingHTTPServer):
             self.RequestHandlerClass(request, address, self)
         except (ssl.SSLError, OSError):
             pass
+        finally:
+            request.close()
 
 
 class TlsTestCase(PenstockTestCase):
@@ -566,6 +568,144 @@ class ReloadTest(TlsTestCase):
         self.assertEqual(result.returncode, 0)
         self.assertIn("ssl_certificate_key", result.stdout)
         self.assertNotIn("PRIVATE KEY", result.stdout)
+
+
+class ProxyTest(TlsTestCase):
+    def https(self, client_ca=None, **limits):
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        c.load_cert_chain(self.ca.path("a.pem"), self.ca.path("a.key"))
+        c.sni_callback = lambda s, name, _: setattr(s, "asked_name", name)
+        ssl.SSLSocket.asked_name = None
+        if client_ca:
+            c.load_verify_locations(client_ca.path("ca.pem"))
+            c.verify_mode = ssl.CERT_REQUIRED
+        for name, value in limits.items():
+            setattr(c, name, value)
+        return self.upstream(c)
+
+    def proxy(self, port, directives="", target="https://127.0.0.1:%d/"):
+        return self.serve(
+            config(
+                "server { listen 127.0.0.1:@PORT@; client_max_body_size 0;"
+                f"location / {{ proxy_pass {target % port}; {directives} }} }}"
+            )
+        )
+
+    def fetch(self, p, path="/", body=None, host="x.test"):
+        c = http.client.HTTPConnection("127.0.0.1", p.port(), timeout=20)
+        self.addCleanup(c.close)
+        c.request("POST" if body else "GET", path, body, {"Host": host})
+        r = c.getresponse()
+        return r.status, r.read()
+
+    def test_bodies_and_kept_connections(self):
+        p = self.proxy(self.https())
+        for _ in range(3):
+            self.assertEqual(
+                self.fetch(p), (200, b"TLSv1.3 None - False")
+            )
+        self.assertEqual(self.server.connections, 1)
+        self.assertEqual(self.fetch(p, "/big"), (200, BIG))
+        self.assertEqual(self.fetch(p, "/", BIG), (200, digest(BIG)))
+
+    def test_names(self):
+        p = self.proxy(
+            self.https(),
+            "proxy_ssl_server_name on; proxy_ssl_name $host;",
+        )
+        self.assertEqual(
+            self.fetch(p, host="a.test"), (200, b"TLSv1.3 a.test - False")
+        )
+        # A connection for one name is not used for another.
+        self.assertEqual(
+            self.fetch(p, host="b.test"), (200, b"TLSv1.3 b.test - False")
+        )
+
+    def test_variables_in_the_url(self):
+        p = self.proxy(
+            self.https(), target="$arg_scheme://127.0.0.1:%d"
+        )
+        self.assertEqual(self.fetch(p, "/?scheme=https")[0], 200)
+        self.assertEqual(self.fetch(p, "/?scheme=ftp")[0], 500)
+
+    def test_verify(self):
+        port = self.https()
+        trusted = "proxy_ssl_verify on; proxy_ssl_trusted_certificate "
+        for more, status in (
+            ("ca.pem;", 200),  # by the address
+            ("ca.pem; proxy_ssl_name a.test;", 200),
+            ("ca.pem; proxy_ssl_name b.test;", 502),
+            ("other.pem; proxy_ssl_name a.test;", 502),
+        ):
+            p = self.proxy(port, trusted + more)
+            self.assertEqual(self.fetch(p)[0], status, more)
+            if status == 502:
+                p.wait_for_log("upstream SSL certificate verify error: (")
+                p.wait_for_log("while SSL handshaking to upstream")
+                p.wait_for_log('upstream: "https://')
+        p = self.serve(
+            config(
+                "server { listen 127.0.0.1:@PORT@; location / {"
+                "proxy_pass https://127.0.0.1:1; proxy_ssl_verify on; } }"
+            ),
+            start=False,
+        )
+        self.assertIn("no proxy_ssl_trusted_certificate", p.run("-t").stderr)
+
+    def test_our_certificate(self):
+        port = self.https(client_ca=self.ca)
+        p = self.proxy(
+            port,
+            "proxy_ssl_certificate user.pem; proxy_ssl_certificate_key"
+            " user.key;",
+        )
+        self.assertEqual(self.fetch(p), (200, b"TLSv1.3 None Some User False"))
+        self.assertEqual(self.fetch(self.proxy(port))[0], 502)
+
+    def test_protocols_and_session_reuse(self):
+        for reuse, text in (("on", b"True"), ("off", b"False")):
+            p = self.proxy(
+                self.https(),
+                "proxy_ssl_protocols TLSv1.2; proxy_set_header Connection"
+                f" close; proxy_ssl_session_reuse {reuse};",
+            )
+            self.server.RequestHandlerClass = type(
+                "Once", (Upstream,), {"protocol_version": "HTTP/1.0"}
+            )
+            self.assertEqual(self.fetch(p)[1], b"TLSv1.2 None - False")
+            self.assertEqual(self.fetch(p)[1], b"TLSv1.2 None - " + text)
+
+    def test_a_response_that_is_cut(self):
+        p = self.proxy(self.https())
+        with self.assertRaises(
+            (http.client.IncompleteRead, ConnectionError)
+        ):
+            self.fetch(p, "/cut")
+
+    def test_no_tls_there(self):
+        p = self.proxy(self.upstream())
+        self.assertEqual(self.fetch(p)[0], 502)
+        p.wait_for_log("SSL_do_handshake() failed (SSL: ")
+
+    def test_silence_there(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            p = self.proxy(s.getsockname()[1], "proxy_connect_timeout 300ms;")
+            self.assertIn(self.fetch(p)[0], (502, 504))
+            p.wait_for_log("upstream timed out (110: Connection timed out)")
+
+    def test_a_post_is_tried_elsewhere_while_no_byte_of_it_left(self):
+        plain = self.upstream()
+        good = self.https()
+        p = self.serve(
+            config(
+                "server { listen 127.0.0.1:@PORT@; location / {"
+                "proxy_pass https://u; } }",
+                extra=f"upstream u {{ server 127.0.0.1:{plain};"
+                f"server 127.0.0.1:{good}; }}",
+            )
+        )
+        for _ in range(2):
+            self.assertEqual(self.fetch(p, "/", b"x"), (200, digest(b"x")))
 
 
 class WebSocketTest(TlsTestCase):

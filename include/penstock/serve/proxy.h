@@ -38,6 +38,7 @@ struct proxy_conf {
     const struct conf_scope *owner; /* proxy_pass is not inherited */
     struct value *url; /* with variables; NULL: the rest is fixed */
     struct upstream *upstream;
+    bool tls;            /* https: the URL is fixed and says so */
     struct str uri;      /* URI part of proxy_pass; p NULL: none */
     struct str host;     /* $proxy_host */
     uint16_t port;       /* $proxy_port */
@@ -74,6 +75,7 @@ struct proxy_redirect {
 };
 
 extern struct conf_module proxy_module;
+extern struct conf_module proxy_ssl_module; /* after it in the list */
 extern const struct handler proxy_handler;
 
 /* $proxy_host, $proxy_port, $proxy_add_x_forwarded_for is not among them,
@@ -107,6 +109,13 @@ struct upstream_trace {
     uint16_t port;
 };
 
+/* How one wants to be dialled; context NULL: without TLS. */
+struct proxy_ssl {
+    struct tls_context *context;
+    struct str name;
+    bool send_name, remember;
+};
+
 /* One request's dealings with its upstream; lives in the request's arena. */
 struct proxy {
     struct request *request;
@@ -114,6 +123,7 @@ struct proxy {
     struct upstream *upstream;
     struct upstream_conn *conn;
     enum proxy_state state;
+    struct proxy_ssl ssl;
     bool *tried; /* a flag a peer */
     unsigned tries_left;
     uint64_t started_ms;

@@ -133,6 +133,7 @@ struct request {
     struct upstream_trace *upstream; /* NULL when nobody did */
     struct str upstream_peer;        /* "127.0.0.1:80", or empty */
     struct str upstream_uri;
+    bool upstream_tls; /* it is spoken to by https */
     struct loop_task grave;
 };
 

@@ -16,6 +16,7 @@
 #include "upstream/balance.h"
 
 struct proxy;
+struct proxy_ssl;
 
 struct upstream {
     struct str name;        /* "backend", or "127.0.0.1:8080" */
@@ -42,6 +43,9 @@ struct upstream_conn {
     struct timer timer;  /* of the request's phase, or of idleness */
     uint64_t started_ms;
     uint64_t requests;
+    struct tls *tls;                 /* NULL: plain */
+    struct tls_context *tls_context; /* and what it was dialled with */
+    char *tls_name;
     bool reused; /* it has served a request before */
     struct loop_task grave;
 };
@@ -60,8 +64,10 @@ struct upstream *upstream_find(const struct generation *g, struct str name);
 struct upstream *upstream_of_host(struct conf *conf, struct str host,
                                   uint16_t default_port);
 
-/* An idle connection to one of the upstream's peers, or NULL. */
-struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p);
+/* An idle connection to one of the upstream's peers, with TLS as it is
+ * wanted, or NULL. */
+struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p,
+                                         const struct proxy_ssl *want);
 
 /* Dial the peer.  NULL with errno. */
 struct upstream_conn *upstream_dial(struct loop *loop, struct upstream *u,
