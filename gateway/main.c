@@ -132,8 +132,7 @@ static int test(const struct options *o, struct load *load,
     if (!o->quiet)
         fprintf(stderr, "penstock: the configuration file %s syntax is ok\n",
                 load->path);
-    bool good = logs_open(g, &err) == 0 &&
-                temp_paths_create(g, &err) == 0 &&
+    bool good = logs_open(g, &err) == 0 && temp_paths_create(g, &err) == 0 &&
                 listens_open(g, NULL, 1, RESOURCES_TRY, &err) == 0;
     if (!good)
         say(LEVEL_EMERG, "%s", err.text);

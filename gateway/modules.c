@@ -24,27 +24,17 @@
 #include "temp_paths.h"
 
 struct conf_module *const gateway_modules[] = {
-    &settings_module,
-    &map_module,
-    &core_module,
-    &error_log_module, /* after core: sets its log */
-    &ssl_module,       /* after core: looks at its listens */
-    &access_log_module,
-    &types_module,
-    &path_module,
-    &static_module,
-    &try_files_module,
-    &access_module,
-    &rewrite_module,
-    &upstream_module,
-    &proxy_module,
-    &proxy_ssl_module,
-    &backend_module,
-    &websocket_module,
-    &tuning_module,
-    &headers_module,
-    &temp_paths_module,
-    NULL,
+    &settings_module,   &map_module,
+    &core_module,       &error_log_module, /* after core: sets its log */
+    &ssl_module, /* after core: looks at its listens */
+    &access_log_module, &types_module,
+    &path_module,       &static_module,
+    &try_files_module,  &access_module,
+    &rewrite_module,    &upstream_module,
+    &proxy_module,      &proxy_ssl_module,
+    &backend_module,    &websocket_module,
+    &tuning_module,     &headers_module,
+    &temp_paths_module, NULL,
 };
 
 const struct variable *const gateway_variables[] = {
