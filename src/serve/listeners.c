@@ -71,16 +71,25 @@ void listener_slot_unref(struct listener_slot *slot)
     free(slot);
 }
 
-static void close_slot(struct listener_slot *slot)
+/* Nobody new comes in through it. */
+static void stop_accepting(struct listener_slot *slot)
 {
     if (!slot->listener)
         return;
     listener_close(slot->listener);
     slot->listener = NULL;
-    slot->listen = NULL;
     close(slot->fd);
     slot->fd = -1;
-    listener_slot_unref(slot);
+}
+
+static void close_slot(struct listener_slot *slot)
+{
+    stop_accepting(slot);
+    slot->listen = NULL;
+    if (slot->held) {
+        slot->held = false;
+        listener_slot_unref(slot);
+    }
 }
 
 static void open_slot(struct listeners *ls, struct listen *l, int fd)
@@ -93,6 +102,7 @@ static void open_slot(struct listeners *ls, struct listen *l, int fd)
         .address = l->address,
         .fd = fd,
         .references = 1,
+        .held = true,
     };
     list_push_back(&ls->slots, &slot->link);
     slot->listener = listener_open(ls->loop, fd, on_accept, slot);
@@ -141,20 +151,10 @@ void listeners_adopt(struct listeners *ls, struct generation *g)
     generation_unref(old);
 }
 
-/* Nobody new comes in; who is there may still ask once more (see
- * keepalive_min_timeout), so the listen stays known. */
-static void stop_accepting(struct listener_slot *slot)
-{
-    struct listen *listen = slot->listen;
-
-    slot->references++;
-    close_slot(slot);
-    slot->listen = listen;
-    listener_slot_unref(slot);
-}
-
 void listeners_drain(struct listeners *ls)
 {
+    /* Who is there may still ask once more (see keepalive_min_timeout), so
+     * the listens stay known. */
     ls->draining = true;
     LIST_EACH(link, after, &ls->slots)
     stop_accepting(CONTAINER(link, struct listener_slot, link));
@@ -167,6 +167,8 @@ void listeners_fini(struct listeners *ls)
     listeners_drain(ls);
     LIST_EACH(link, after, &ls->clients)
     client_abort(CONTAINER(link, struct client, link));
+    LIST_EACH(link, after, &ls->slots)
+    close_slot(CONTAINER(link, struct listener_slot, link));
     generation_unref(ls->generation);
     ls->generation = NULL;
 }

@@ -18,6 +18,7 @@ struct listener_slot {
     struct address address;
     int fd;
     unsigned references;
+    bool held; /* one of them is that of struct listeners */
 };
 
 /* All of a worker: one struct per process, owned by the gateway's worker. */
