@@ -291,6 +291,9 @@ struct link *link_create(struct backend *b)
         errno = error;
         return NULL;
     }
+    /* A backend that dies with bytes unread gives us its last words and an
+     * error at once. */
+    l->stream->thorough = true;
     int size = SOCKET_BUFFER;
     setsockopt(l->stream->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt(l->stream->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);

@@ -302,9 +302,10 @@ static void read_end(struct stream *s)
 }
 
 /*
- * Read until the kernel has no more or the room is full.  A short read alone
- * does not do: behind the last bytes an error may wait that came with the same
- * edge, and no other edge would ever tell of it.
+ * Read until the kernel has no more or the room is full.  After a short read
+ * it has no more, and news make a new edge; only an error that came together
+ * with the last bytes makes none.  A thorough stream asks for that too, with
+ * one more call; the others hear of it when they write, or by their timeouts.
  */
 static size_t fill(struct stream *s, uint8_t *at, size_t room)
 {
@@ -313,6 +314,10 @@ static size_t fill(struct stream *s, uint8_t *at, size_t room)
         ssize_t got = s->transport->recv(s, at + n, room - n);
         if (got > 0) {
             n += (size_t)got;
+            if (n < room && !s->thorough && !s->hangup) {
+                s->readable = false;
+                break;
+            }
         } else if (got == 0) {
             s->read_ended = true;
         } else if (errno == EAGAIN) {

@@ -76,6 +76,8 @@ struct stream {
     bool read_wants_write; /* reading goes on when the socket is writable */
     bool readable;   /* the kernel may have more: no EAGAIN was seen yet */
     bool writable;   /* no EAGAIN since the last readiness */
+    bool thorough;   /* the owner's choice: reads until EAGAIN, so that an
+                        error behind the last bytes is told at once */
     bool paused;     /* stream_pause(): bytes stay in the kernel */
     bool hangup;     /* the peer's FIN was announced */
     bool read_ended; /* read: EOF, or read_error; told when it may be */
