@@ -3,6 +3,7 @@
 
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -218,6 +219,23 @@ class StartTest(PenstockTestCase):
         self.assertIn('[warn] the "user" directive makes sense', got.stderr)
 
 
+def free_range(n):
+    """The first of n free ports in a row, below those the kernel gives to
+    connections (ip_local_port_range)."""
+    for base in random.sample(range(20000, 30000), 100):
+        sockets = []
+        try:
+            for port in range(base, base + n):
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+            return base
+        except OSError:
+            pass
+        finally:
+            for s in sockets:
+                s.close()
+    raise AssertionError(f"no {n} free ports in a row")
+
+
 class ListenTest(PenstockTestCase):
     def test_unix_ipv6_and_port_ranges(self):
         p = self.penstock(
@@ -229,7 +247,7 @@ class ListenTest(PenstockTestCase):
             """,
             start=False,
         )
-        base = p.port("PORT9")
+        base = free_range(3)
         p.configure(
             p.config.replace(
                 "listen unix", f"listen 127.0.0.1:{base}-{base + 2}; listen unix"
