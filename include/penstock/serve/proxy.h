@@ -55,7 +55,7 @@ struct proxy_conf {
     bool redirect_off;
     struct conf_list redirects; /* struct proxy_redirect */
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
-    bool buffering, request_buffering;
+    bool buffering;
     uint64_t buffer_size; /* bytes: the largest response head */
     uint64_t buffers, buffers_size;
     struct http_limits limits;
