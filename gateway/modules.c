@@ -23,23 +23,40 @@
 #include "settings.h"
 #include "temp_paths.h"
 
+/* One line each, so that a line can be added. */
+/* clang-format off */
 struct conf_module *const gateway_modules[] = {
-    &settings_module,   &map_module,
-    &core_module,       &error_log_module, /* after core: sets its log */
+    &settings_module,
+    &map_module,
+    &core_module,
+    &error_log_module, /* after core: sets its log */
     &ssl_module, /* after core: looks at its listens */
-    &access_log_module, &types_module,
-    &path_module,       &static_module,
-    &try_files_module,  &access_module,
-    &rewrite_module,    &upstream_module,
-    &proxy_module,      &proxy_ssl_module,
-    &backend_module,    &websocket_module,
-    &tuning_module,     &headers_module,
-    &temp_paths_module, NULL,
+    &access_log_module,
+    &types_module,
+    &path_module,
+    &static_module,
+    &try_files_module,
+    &access_module,
+    &rewrite_module,
+    &upstream_module,
+    &proxy_module,
+    &proxy_ssl_module,
+    &backend_module,
+    &websocket_module,
+    &tuning_module,
+    &headers_module,
+    &temp_paths_module,
+    NULL,
 };
 
 const struct variable *const gateway_variables[] = {
-    serve_variables, path_variables, proxy_variables, ssl_variables, NULL,
+    serve_variables,
+    path_variables,
+    proxy_variables,
+    ssl_variables,
+    NULL,
 };
+/* clang-format on */
 
 void modules_start(void)
 {

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/version.h"
-#include "filters.h"
+#include "filter/filters.h"
 #include "http/writer.h"
 #include "serve/client.h"
 #include "serve/core.h"

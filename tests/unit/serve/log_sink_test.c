@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "../../../src/serve/log_sink.h"
+#include "../../../src/serve/log/log_sink.h"
 
 #include <fcntl.h>
 #include <signal.h>
