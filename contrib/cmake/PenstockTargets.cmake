@@ -5,7 +5,9 @@ target_compile_options(
   penstock_flags
   INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wswitch-enum -Werror
             -Wstrict-prototypes -Wmissing-prototypes -Wvla
-            -fno-strict-aliasing -fno-common)
+            -fno-strict-aliasing -fno-common
+            # a struct may begin with another one's members
+            -fms-extensions -Wno-microsoft-anon-tag)
 target_compile_definitions(penstock_flags INTERFACE _GNU_SOURCE)
 target_include_directories(
   penstock_flags INTERFACE ${PROJECT_SOURCE_DIR}/include/penstock

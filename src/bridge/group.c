@@ -134,9 +134,8 @@ int link_msend(struct link *l, const struct sluice_frame *f)
     if (!text_is_bad(l, f, b.opcode, b.data)) {
         struct shared *m = shared_create(b.opcode, b.data);
         for (size_t i = 0; i < sluice_ids_count(b.ids); i++) {
-            struct session *s =
-                slots_find(&bridge.slots, sluice_ids_at(b.ids, i));
-            if (!s || s->link != l || !s->stream || !s->accepted)
+            struct session *s = session_find(l, sluice_ids_at(b.ids, i));
+            if (!s || !s->stream || !s->accepted)
                 continue;
             count(&d, session_share(s, m));
         }

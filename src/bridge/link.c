@@ -56,6 +56,16 @@ static void bury(struct loop_task *task)
     free(l);
 }
 
+static void lose_clients(struct link *l, struct list *clients)
+{
+    while (!list_is_empty(clients)) {
+        struct link_client *c =
+            CONTAINER(clients->next, struct link_client, on_link);
+        link_client_lost(c);
+        check(c->link != l);
+    }
+}
+
 /* The one place where a link ends.  What is queued is tried once more. */
 static void end(struct link *l)
 {
@@ -67,12 +77,8 @@ static void end(struct link *l)
     loop_cancel(&l->ack_task);
     loop_cancel(&l->wake_task);
     stream_close(l->stream);
-    while (!list_is_empty(&l->sessions)) {
-        struct session *s =
-            CONTAINER(l->sessions.next, struct session, on_link);
-        session_lost(s);
-        check(s->link != l);
-    }
+    lose_clients(l, &l->sessions);
+    lose_clients(l, &l->exchanges);
     backend_link_ended(l->backend);
     loop_bury(bridge.loop, &l->grave);
 }
@@ -119,9 +125,9 @@ void link_drain(struct link *l, uint64_t timeout_ms)
     timer_set(bridge.loop, &l->timer, 0);
 }
 
-void link_session_gone(struct link *l)
+void link_client_gone(struct link *l)
 {
-    if (!l->sessions_n && l->drain_until_ms && l->state != LINK_CLOSED)
+    if (!l->clients_n && l->drain_until_ms && l->state != LINK_CLOSED)
         timer_set(bridge.loop, &l->timer, 0);
 }
 
@@ -153,8 +159,8 @@ static void on_timer(struct timer *t)
         lost_silently(l, silent_ms);
         return;
     }
-    if (l->drain_until_ms && (!l->sessions_n || now >= l->drain_until_ms)) {
-        link_close(l, l->sessions_n ? "drain timeout" : "drained");
+    if (l->drain_until_ms && (!l->clients_n || now >= l->drain_until_ms)) {
+        link_close(l, l->clients_n ? "drain timeout" : "drained");
         return;
     }
     if (l->state != LINK_GREETING &&
@@ -304,6 +310,7 @@ struct link *link_create(struct backend *b)
     l->grave.run = bury;
     l->window_out = set->link_window_out;
     list_init(&l->sessions);
+    list_init(&l->exchanges);
     list_init(&l->owing);
     list_init(&l->starved);
     l->ack_task.run = link_run_acks;

@@ -125,8 +125,8 @@ static int on_error(struct link *l, const struct sluice_frame *f)
     if (e.severity == SLUICE_SEVERITY_LINK) {
         link_close(l, "backend reported an error");
     } else if (e.severity == SLUICE_SEVERITY_CLIENT) {
-        struct session *s = slots_find(&bridge.slots, e.cid);
-        if (s && s->link == l)
+        struct session *s = session_find(l, e.cid);
+        if (s)
             close_for_backend(s, e.ws_close_code);
     }
     return 0;
@@ -201,11 +201,11 @@ static int dispatch_client(struct link *l, struct session *s,
 
 static int on_client_frame(struct link *l, const struct sluice_frame *f)
 {
-    struct session *s = slots_find(&bridge.slots, f->header.cid);
+    struct session *s = session_find(l, f->header.cid);
 
     /* It races with our CLOSED by design (SLUICE section 14); another link's
      * client is as unknown here as one that never was. */
-    if (!s || s->link != l) {
+    if (!s) {
         l->strays++;
         return 0;
     }

@@ -48,12 +48,13 @@ void link_send_error(struct link *l, uint64_t cid, enum sluice_error code,
     link_send_scratch(l);
 }
 
-void link_send_data(struct link *l, struct session *s, enum sluice_type type,
-                    uint8_t flags, uint16_t aux, const uint8_t *p, size_t n)
+void link_send_data(struct link_client *c, enum sluice_type type, uint8_t flags,
+                    uint16_t aux, const uint8_t *p, size_t n)
 {
+    struct link *l = c->link;
     uint8_t frame[SLUICE_HEADER_SIZE + COPY_MAX];
 
-    sluice_data_header(frame, type, flags, aux, s->cid, n);
+    sluice_data_header(frame, type, flags, aux, c->cid, n);
     if (n <= COPY_MAX) {
         memcpy(frame + SLUICE_HEADER_SIZE, p, n);
         stream_put(l->stream, frame, SLUICE_HEADER_SIZE + n);
@@ -61,7 +62,7 @@ void link_send_data(struct link *l, struct session *s, enum sluice_type type,
         stream_put(l->stream, frame, SLUICE_HEADER_SIZE);
         stream_put(l->stream, p, n);
     }
-    s->outstanding_in += (uint32_t)n;
+    c->outstanding_in += (uint32_t)n;
     l->outstanding_in += n;
     l->said_ms = clock_now_ms();
 }
@@ -75,7 +76,7 @@ void link_run_wake(struct loop_task *task)
         struct list *first = list_pop_front(&l->starved);
         if (!first)
             return;
-        session_wake(CONTAINER(first, struct session, starved));
+        link_client_wake(CONTAINER(first, struct link_client, starved));
     }
     if (!list_is_empty(&l->starved) && link_has_credit(l))
         loop_defer_next(bridge.loop, &l->wake_task);
@@ -96,17 +97,17 @@ int link_on_ack(struct link *l, const struct sluice_frame *f)
     if (rc < 0)
         return rc;
     while (sluice_ack_next(&rest, &a)) {
-        struct session *s = slots_find(&bridge.slots, a.cid);
-        if (!s || s->link != l) {
+        struct link_client *c = link_client_find(l, a.cid);
+        if (!c) {
             l->strays++;
             continue;
         }
-        if (a.bytes > s->outstanding_in)
+        if (a.bytes > c->outstanding_in)
             return -SLUICE_ERROR_PROTOCOL;
-        s->outstanding_in -= a.bytes;
+        c->outstanding_in -= a.bytes;
         l->outstanding_in -= a.bytes;
         if (a.bytes)
-            session_wake(s);
+            link_client_wake(c);
     }
     link_wake_starved(l);
     return 0;
@@ -114,24 +115,26 @@ int link_on_ack(struct link *l, const struct sluice_frame *f)
 
 /* ---- credit that we give back ---- */
 
-void link_owe(struct link *l, struct session *s, bool urgent)
+void link_owe(struct link_client *c, bool urgent)
 {
-    if (!list_is_linked(&s->owing))
-        list_push_back(&l->owing, &s->owing);
+    struct link *l = c->link;
+
+    if (!list_is_linked(&c->owing))
+        list_push_back(&l->owing, &c->owing);
     if (urgent)
         loop_defer(bridge.loop, &l->ack_task);
     else if (!timer_is_set(&l->ack_timer))
         timer_set(bridge.loop, &l->ack_timer, LINK_ACK_MS);
 }
 
-static void put_entry(struct link *l, struct session *s)
+static void put_entry(struct link *l, struct link_client *c)
 {
     struct sluice_ack a = {
-        .cid = s->cid, .bytes = s->flushed_out, .seq = s->seq_flushed};
+        .cid = c->cid, .bytes = c->flushed_out, .seq = c->seq_flushed};
     sluice_ack_put_entry(&l->scratch, &a);
-    s->outstanding_out -= s->flushed_out;
-    l->outstanding_out -= s->flushed_out;
-    s->flushed_out = 0;
+    c->outstanding_out -= c->flushed_out;
+    l->outstanding_out -= c->flushed_out;
+    c->flushed_out = 0;
 }
 
 void link_run_acks(struct loop_task *task)
@@ -145,19 +148,8 @@ void link_run_acks(struct loop_task *task)
         size_t begin = sluice_frame_begin(&l->scratch, &h);
         struct list *item;
         for (size_t i = 0; i < max && (item = list_pop_front(&l->owing)); i++)
-            put_entry(l, CONTAINER(item, struct session, owing));
+            put_entry(l, CONTAINER(item, struct link_client, owing));
         sluice_frame_end(&l->scratch, begin, true);
         link_send_scratch(l);
     }
-}
-
-void link_settle(struct link *l, struct session *s)
-{
-    l->outstanding_in -= s->outstanding_in;
-    l->outstanding_out -= s->outstanding_out;
-    s->outstanding_in = s->outstanding_out = s->flushed_out = 0;
-    list_remove(&s->owing);
-    list_remove(&s->starved);
-    if (l->state != LINK_CLOSED)
-        link_wake_starved(l);
 }

@@ -171,7 +171,7 @@ static void fill_peer(struct peer *peer, const struct pool_server *server,
         .backup = server->backup,
         .down = server->down,
         .unready = !b->link || b->link->state != LINK_READY,
-        .active = b->link ? (uint32_t)b->link->sessions_n : 0,
+        .active = b->link ? (uint32_t)b->link->clients_n : 0,
     };
 }
 

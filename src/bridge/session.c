@@ -221,44 +221,23 @@ bool session_bind(struct session *s, struct link *l, struct app *app)
 {
     const struct pool_settings *set = &s->conf->pool->set;
 
-    s->cid = slots_take(&bridge.slots, s);
-    if (!s->cid)
+    s->window_in = (uint32_t)min_u64(set->client_window, l->peer_window);
+    s->window_out = (uint32_t)set->reply_window;
+    if (!link_client_bind(session_client(s), l, app))
         return false;
-    s->link = l;
-    s->app = app;
-    list_push_back(&l->sessions, &s->on_link);
-    l->sessions_n++;
-    l->backend->pool->clients++;
     if (app) {
-        app->clients++;
         s->event_mask = app->event_mask;
         s->idle_timeout_ms = app->idle_timeout_ms;
         s->max_message = app->max_message;
         if (app->auto_pong >= 0)
             s->auto_pong = app->auto_pong;
     }
-    s->window_in = (uint32_t)min_u64(set->client_window, l->peer_window);
-    s->window_out = (uint32_t)set->reply_window;
     return true;
 }
 
 void session_unbind(struct session *s)
 {
-    struct link *l = s->link;
-    struct backend *b = l->backend;
-
-    link_settle(l, s);
-    slots_give(&bridge.slots, s->cid);
-    list_remove(&s->on_link);
-    l->sessions_n--;
-    b->pool->clients--;
-    if (s->app)
-        s->app->clients--;
-    if (b->index >= 0)
-        balance_release(&b->pool->balance.peers[b->index]);
-    s->link = NULL;
-    s->app = NULL;
-    link_session_gone(l);
+    link_client_unbind(session_client(s));
 }
 
 void session_connect(struct session *s, struct stream *stream)

@@ -10,11 +10,6 @@ enum {
 
 /* ---- to the backend ---- */
 
-static bool has_credit(const struct session *s)
-{
-    return s->outstanding_in < s->window_in && link_has_credit(s->link);
-}
-
 static bool is_streamed(const struct session *s)
 {
     return s->event_mask & SLUICE_EVENT_FRAGMENTS &&
@@ -45,7 +40,7 @@ static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
         s->seq_in++;
     }
     s->in_started = more;
-    link_send_data(s->link, s, type, more ? SLUICE_FLAG_MORE : 0,
+    link_send_data(session_client(s), type, more ? SLUICE_FLAG_MORE : 0,
                    wire_delta(s, n), p, n);
 }
 
@@ -62,7 +57,7 @@ static size_t send_pieces(struct session *s, const uint8_t *p, size_t n,
     size_t at = 0;
 
     *done = false;
-    while (!*done && has_credit(s)) {
+    while (!*done && link_client_has_credit(session_client(s))) {
         size_t left = n - at;
         if (left > max) {
             send_piece(s, p + at, max, true);
@@ -243,7 +238,7 @@ static bool may_read(struct session *s)
 {
     if (!s->accepted || s->held)
         return false;
-    if (has_credit(s))
+    if (link_client_has_credit(session_client(s)))
         return !is_due(s);
     if (!link_has_credit(s->link) && !list_is_linked(&s->starved))
         list_push_back(&s->link->starved, &s->starved);
@@ -301,7 +296,7 @@ void session_wake(struct session *s)
 {
     if (!s->stream || !session_is_open(s))
         return;
-    if (is_due(s) && has_credit(s))
+    if (is_due(s) && link_client_has_credit(session_client(s)))
         forward_pending(s);
     if (s->stream->paused && may_read(s))
         stream_resume(s->stream);

@@ -212,7 +212,8 @@ void session_on_written(void *owner, size_t queued)
         if (queued == 0)
             s->notify = false;
         if (s->flushed_out || news)
-            link_owe(s->link, s, news || s->flushed_out >= s->window_out / 2);
+            link_owe(session_client(s),
+                     news || s->flushed_out >= s->window_out / 2);
     }
     if (queued)
         return;

@@ -32,7 +32,7 @@ static uint32_t fresh_slot(struct slots *t)
     return t->n++;
 }
 
-uint64_t slots_take(struct slots *t, struct session *session)
+uint64_t slots_take(struct slots *t, struct link_client *client)
 {
     uint32_t i = t->free_first;
 
@@ -46,27 +46,27 @@ uint64_t slots_take(struct slots *t, struct session *session)
             t->free_last = SLOT_NONE;
     }
     struct slot *s = &t->slots[i];
-    s->session = session;
+    s->client = client;
     /* 1 follows the last one: generation 0 would make an id of 0. */
     s->generation = s->generation % SLUICE_GENERATION_MAX + 1;
     t->used++;
     return sluice_cid_make(i, s->generation, t->process);
 }
 
-struct session *slots_find(const struct slots *t, uint64_t cid)
+struct link_client *slots_find(const struct slots *t, uint64_t cid)
 {
     uint32_t i = sluice_cid_slot(cid);
     if (i >= t->n ||
         cid != sluice_cid_make(i, t->slots[i].generation, t->process))
         return NULL;
-    return t->slots[i].session;
+    return t->slots[i].client;
 }
 
 void slots_give(struct slots *t, uint64_t cid)
 {
     check(slots_find(t, cid) != NULL);
     uint32_t i = sluice_cid_slot(cid);
-    t->slots[i].session = NULL;
+    t->slots[i].client = NULL;
     t->slots[i].next_free = SLOT_NONE;
     if (t->free_last == SLOT_NONE)
         t->free_first = i;

@@ -26,7 +26,7 @@
 #include "sluice/reader.h"
 
 struct backend;
-struct session;
+struct link_client;
 
 enum {
     LINK_APPS_MAX = 64,     /* SLUICE section 15 */
@@ -71,6 +71,25 @@ struct app {
     bool live;
 };
 
+/* What has an id on a link: a WebSocket session or an HTTP exchange. */
+enum link_client_kind { LINK_SESSION = 0, LINK_EXCHANGE };
+
+/*
+ * The part of either that ids and credit (SLUICE sections 3 and 8) know; it
+ * stands first and without a name in struct session and struct exchange.
+ */
+struct link_client {
+    enum link_client_kind kind;
+    uint32_t seq_flushed; /* messages from the backend that have left */
+    uint64_t cid;
+    struct link *link; /* NULL: not bound */
+    struct app *app;   /* of the link; NULL: none */
+    struct list on_link, owing, starved;
+    uint32_t window_in, outstanding_in;   /* client -> backend */
+    uint32_t window_out, outstanding_out; /* backend -> client */
+    uint32_t flushed_out; /* of outstanding_out: left for the kernel, owed */
+};
+
 struct link {
     struct backend *backend;
     struct stream *stream;
@@ -92,10 +111,11 @@ struct link {
     uint64_t window_in, outstanding_in;   /* client -> backend */
     uint64_t window_out, outstanding_out; /* backend -> client */
 
-    struct list sessions; /* session.on_link */
-    size_t sessions_n;
-    struct list owing;   /* session.owing: credit to return */
-    struct list starved; /* session.starved: they wait for credit_in */
+    struct list sessions;  /* on_link of each */
+    struct list exchanges; /* likewise */
+    size_t clients_n;      /* in both */
+    struct list owing;     /* link_client.owing: credit to return */
+    struct list starved;   /* link_client.starved: they wait for credit_in */
     struct loop_task ack_task;
     struct timer ack_timer;
     struct loop_task wake_task; /* more of the starved, next turn */
@@ -173,8 +193,8 @@ void link_close(struct link *l, const char *why);
 /* No new clients; close when the last one is gone or at the timeout. */
 void link_drain(struct link *l, uint64_t timeout_ms);
 void link_set_state(struct link *l, enum link_state state);
-/* A session left: a draining link may be done. */
-void link_session_gone(struct link *l);
+/* A client left: a draining link may be done. */
+void link_client_gone(struct link *l);
 
 /* Its log context, with where the process logs now. */
 const struct log_ctx *link_log(struct link *l);
@@ -205,6 +225,20 @@ int link_unregister(struct link *l, const struct sluice_frame *f);
 int link_broadcast(struct link *l, const struct sluice_frame *f);
 int link_msend(struct link *l, const struct sluice_frame *f);
 
+/* ---- link_client.c ---- */
+
+/* Get an id on the link.  False when there is none left. */
+bool link_client_bind(struct link_client *c, struct link *l, struct app *app);
+/* Let go of it without a word: both directions' credit comes back without an
+ * ACK. */
+void link_client_unbind(struct link_client *c);
+/* NULL when the id is unknown, or another link's. */
+struct link_client *link_client_find(struct link *l, uint64_t cid);
+/* Its credit came, or its link's. */
+void link_client_wake(struct link_client *c);
+/* Its link is gone. */
+void link_client_lost(struct link_client *c);
+
 /* ---- link_out.c ---- */
 
 /* Send what is in l->scratch, and empty it. */
@@ -215,15 +249,21 @@ void link_send_error(struct link *l, uint64_t cid, enum sluice_error code,
                      unsigned type, enum sluice_severity severity,
                      unsigned ws_close_code, const char *text);
 
-/* Data of a session: at most peer_max_frame bytes; spends credit. */
-void link_send_data(struct link *l, struct session *s, enum sluice_type type,
-                    uint8_t flags, uint16_t aux, const uint8_t *p, size_t n);
+/* Data of a client: at most peer_max_frame bytes; spends credit. */
+void link_send_data(struct link_client *c, enum sluice_type type, uint8_t flags,
+                    uint16_t aux, const uint8_t *p, size_t n);
 
-/* May sessions of this link send data now? */
+/* May clients of this link send data now? */
 static inline bool link_has_credit(const struct link *l)
 {
     return l->outstanding_in < l->window_in &&
            stream_queued(l->stream) < l->window_in + LINK_QUEUE_SOFT;
+}
+
+/* And this one? */
+static inline bool link_client_has_credit(const struct link_client *c)
+{
+    return c->outstanding_in < c->window_in && link_has_credit(c->link);
 }
 
 /* It may be again: wake who waits, in turn, some of them per turn. */
@@ -234,9 +274,7 @@ void link_run_acks(struct loop_task *task); /* ack_task */
 /* An ACK of the backend.  0, or a negated link-fatal code. */
 int link_on_ack(struct link *l, const struct sluice_frame *f);
 
-/* The session owes credit (flushed bytes): at the turn's end when urgent. */
-void link_owe(struct link *l, struct session *s, bool urgent);
-/* The session is over: both directions' credit comes back without an ACK. */
-void link_settle(struct link *l, struct session *s);
+/* The client owes credit (flushed bytes): at the turn's end when urgent. */
+void link_owe(struct link_client *c, bool urgent);
 
 #endif

@@ -50,13 +50,12 @@ struct shared_wait {
 };
 
 struct session {
+    struct link_client;      /* its place on a link, until it is over */
     struct stream *stream;   /* NULL before the 101 */
     struct request *request; /* until the 101, or until it is logged */
-    struct link *link;       /* NULL when it is over */
-    struct app *app;         /* of the link; NULL: none */
     const struct websocket_conf *conf;
     struct generation *generation;
-    struct list all, on_link, owing, starved;
+    struct list all;
     struct timer timer;
     struct loop_task grave;
     struct log_ctx log;
@@ -65,22 +64,15 @@ struct session {
     struct shared *close_reason; /* of the client, or NULL */
     struct shared_wait *waiting;
     size_t waiting_bytes;
-    uint64_t cid;
-
-    /* credit, SLUICE section 8 */
-    uint32_t window_in, outstanding_in;   /* client -> backend */
-    uint32_t window_out, outstanding_out; /* backend -> client */
-    uint32_t flushed_out; /* of outstanding_out: left for the kernel, owed */
 
     /* progress */
-    uint32_t seq_in;      /* messages sent to the backend */
-    uint32_t seq_out;     /* messages taken from it */
-    uint32_t seq_flushed; /* of these, left for the kernel */
-    uint32_t mark_seq;    /* is flushed when mark_at bytes have left */
-    uint64_t mark_at;     /* 0: no mark */
-    uint64_t put;         /* bytes given to the stream since the 101 */
-    uint64_t wire_seen;   /* of reader.wire_bytes: told to the backend */
-    uint64_t base_out;    /* stream->bytes_out at the 101 */
+    uint32_t seq_in;    /* messages sent to the backend */
+    uint32_t seq_out;   /* messages taken from it */
+    uint32_t mark_seq;  /* is flushed when mark_at bytes have left */
+    uint64_t mark_at;   /* 0: no mark */
+    uint64_t put;       /* bytes given to the stream since the 101 */
+    uint64_t wire_seen; /* of reader.wire_bytes: told to the backend */
+    uint64_t base_out;  /* stream->bytes_out at the 101 */
 
     /* times, monotonic ms */
     uint64_t state_ms;   /* when the state was entered */
@@ -110,6 +102,18 @@ struct session {
     bool eof;
     char client[SESSION_CLIENT_TEXT];
 };
+
+static inline struct link_client *session_client(struct session *s)
+{
+    return (struct link_client *)s;
+}
+
+/* The session of an id on this link; NULL when there is none. */
+static inline struct session *session_find(struct link *l, uint64_t cid)
+{
+    struct link_client *c = link_client_find(l, cid);
+    return c && c->kind == LINK_SESSION ? (struct session *)c : NULL;
+}
 
 static inline bool session_is_open(const struct session *s)
 {

@@ -12,11 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct session;
+struct link_client;
 
 struct slot {
-    struct session *session; /* NULL: free */
-    uint32_t generation;     /* of the id it has, or had last */
+    struct link_client *client; /* NULL: free */
+    uint32_t generation;        /* of the id it has, or had last */
     uint32_t next_free;
 };
 
@@ -32,10 +32,10 @@ void slots_init(struct slots *t, uint32_t process);
 void slots_fini(struct slots *t);
 
 /* A new id for session, or 0 when all 2^24 slots are taken. */
-uint64_t slots_take(struct slots *t, struct session *session);
+uint64_t slots_take(struct slots *t, struct link_client *client);
 void slots_give(struct slots *t, uint64_t cid);
 
 /* NULL when the id is unknown, old, or another process's. */
-struct session *slots_find(const struct slots *t, uint64_t cid);
+struct link_client *slots_find(const struct slots *t, uint64_t cid);
 
 #endif

@@ -259,7 +259,7 @@ static void returns_credit_for_what_left(void **state)
     /* A completed NOTIFY is told at once, half of the window too. */
     for (int i = 0; i < 2; i++) {
         char half[512] = {0};
-        timer_clear(&bridge.slots.slots[0].session->link->ack_timer);
+        timer_clear(&bridge.slots.slots[0].client->link->ack_timer);
         if (i == 0)
             fake_put_data(b, SLUICE_TEXT, SLUICE_FLAG_NOTIFY, cid, "x", 1);
         else

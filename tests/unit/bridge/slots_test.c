@@ -4,8 +4,8 @@
 #include "sluice/frame.h"
 #include "support/test.h"
 
-static struct session *const some = (struct session *)0x10;
-static struct session *const other = (struct session *)0x20;
+static struct link_client *const some = (struct link_client *)0x10;
+static struct link_client *const other = (struct link_client *)0x20;
 
 static void gives_ids_of_its_process(void **state)
 {
