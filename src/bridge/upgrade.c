@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "bridge/session.h"
 #include "handshake.h"
+#include "identity.h"
 #include "serve/access_log.h"
 #include "ws/handshake.h"
 
@@ -164,83 +165,6 @@ static bool put_protocols(struct buf *out, struct request *r,
     return ok;
 }
 
-/* Groups of the location's pattern, by number and by name. */
-static bool put_captures(struct buf *out, struct request *r,
-                         const struct websocket_conf *conf)
-{
-    struct captures c;
-    struct str name;
-    unsigned group;
-    bool ok = true;
-
-    if (!conf->pattern || !regex_match(conf->pattern, r->uri, &c))
-        return true;
-    uint32_t named = 0;
-    for (unsigned i = 0; regex_name(conf->pattern, i, &name, &group); i++) {
-        struct str value = captures_get(&c, group);
-        if (group < 32)
-            named |= 1u << group;
-        if (value.p)
-            ok &= sluice_tlv_put_named(out, SLUICE_TAG_CAPTURE, name, value);
-    }
-    for (unsigned i = 1; i < c.n && i < 32; i++) {
-        char number[4];
-        struct str value = captures_get(&c, i);
-        if (!value.p || named & 1u << i)
-            continue;
-        snprintf(number, sizeof number, "%u", i);
-        ok &=
-            sluice_tlv_put_named(out, SLUICE_TAG_CAPTURE, str_c(number), value);
-    }
-    return ok;
-}
-
-static bool put_params(struct buf *out, struct request *r,
-                       const struct websocket_conf *conf)
-{
-    bool ok = true;
-    for (size_t i = 0; i < conf->params.n; i++) {
-        const struct websocket_param *p = conf->params.items[i];
-        ok &= sluice_tlv_put_named(out, SLUICE_TAG_VAR, p->name,
-                                   value_eval(p->value, &r->eval));
-    }
-    return ok;
-}
-
-static bool put_identity(struct buf *out, struct session *s)
-{
-    struct request *r = s->request;
-    char text[ADDRESS_TEXT_MAX];
-    uint8_t id[16];
-    struct str origin = http_head_find(&r->head, STR("Origin"));
-    bool ok = true;
-
-    random_bytes(id, sizeof id);
-    ok &= sluice_tlv_put(out, SLUICE_TAG_METHOD, r->head.method_text);
-    ok &= sluice_tlv_put(out, SLUICE_TAG_TARGET, r->head.target);
-    ok &= sluice_tlv_put(out, SLUICE_TAG_PATH, r->uri);
-    ok &= sluice_tlv_put(out, SLUICE_TAG_REMOTE_ADDR,
-                         address_ip_text(request_remote(r), text));
-    ok &= sluice_tlv_put(out, SLUICE_TAG_LOCAL_ADDR,
-                         address_ip_text(request_local(r), text));
-    if (origin.p)
-        ok &= sluice_tlv_put(out, SLUICE_TAG_ORIGIN, origin);
-    if (s->app)
-        ok &= sluice_tlv_put(out, SLUICE_TAG_APP, s->app->name);
-    ok &= sluice_tlv_put(out, SLUICE_TAG_ROUTE, r->location->text);
-    ok &= sluice_tlv_put(out, SLUICE_TAG_REQUEST_ID, str_n(id, sizeof id));
-    return ok;
-}
-
-static bool put_headers(struct buf *out, struct request *r)
-{
-    bool ok = true;
-    for (size_t i = 0; i < r->head.fields_n; i++)
-        ok &= sluice_tlv_put_header(out, r->head.fields[i].name,
-                                    r->head.fields[i].value);
-    return ok;
-}
-
 /* False when the backend takes no frame of that size. */
 static bool send_open(struct session *s)
 {
@@ -268,11 +192,11 @@ static bool send_open(struct session *s)
 
     size_t begin;
     bool ok = sluice_open_begin(out, &o, &begin);
-    ok &= put_identity(out, s);
+    ok &= identity_put(out, r, s->app);
     ok &= put_protocols(out, r, s->conf);
-    ok &= put_captures(out, r, s->conf);
-    ok &= put_params(out, r, s->conf);
-    ok &= put_headers(out, r);
+    ok &= identity_put_captures(out, r, s->conf->pattern);
+    ok &= identity_put_params(out, r, &s->conf->params);
+    ok &= identity_put_headers(out, r);
     ok = sluice_frame_end(out, begin, ok);
     if (!ok || out->n > SLUICE_HEADER_SIZE + s->link->peer_max_frame) {
         buf_clear(out);
