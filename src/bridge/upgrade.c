@@ -9,6 +9,7 @@
 #include "bridge/session.h"
 #include "handshake.h"
 #include "identity.h"
+#include "offer.h"
 #include "serve/access_log.h"
 #include "ws/handshake.h"
 
@@ -208,45 +209,17 @@ static bool send_open(struct session *s)
 
 /* ---- which backend ---- */
 
-static unsigned offer_to(struct session *s, struct link *l)
-{
-    struct request *r = s->request;
-    unsigned status;
-    struct app *app =
-        link_find_app(l, s->conf->app, r->host, r->uri,
-                      http_head_find(&r->head, STR("Origin")), &status);
-
-    if (status)
-        return status;
-    if (stream_queued(l->stream) > l->window_in + LINK_QUEUE_SOFT)
-        return 503;
-    return session_bind(s, l, app) ? 0 : 503;
-}
-
 unsigned upgrade_offer(struct session *s)
 {
-    struct pool *p = pool_find(s->conf->pool->name);
-    unsigned status = 502;
+    struct offer o;
+    struct app *app;
+    struct link *l;
 
-    if (bridge.draining)
-        return 503;
-    if (!p || p->retired) {
-        log_err(&s->log, "backend \"%.*s\" is not running",
-                STR_ARG(s->conf->pool->name));
-        return 502;
-    }
-    if (p->conf->set.max_clients && p->clients >= p->conf->set.max_clients) {
-        log_err(&s->log, "backend \"%.*s\" has %zu clients already",
-                STR_ARG(p->name), p->clients);
-        return 503;
-    }
-    bool *tried = arena_calloc(s->request->arena, p->balance.peers_n);
-    struct peer *peer;
-    while ((peer = balance_pick(&p->balance, tried, clock_now_ms()))) {
-        struct link *l = ((struct backend *)peer->object)->link;
-        status = offer_to(s, l);
-        if (status) {
-            balance_release(peer);
+    if (!offer_begin(&o, s->request, s->conf->pool->name, s->conf->app))
+        return o.status;
+    while ((l = offer_next(&o, &app))) {
+        if (!session_bind(s, l, app)) {
+            offer_declined(&o, 503);
             continue;
         }
         session_set_state(s, SESSION_OPENING);
@@ -256,12 +229,7 @@ unsigned upgrade_offer(struct session *s)
         session_unbind(s);
         return 431;
     }
-    if (status == 502)
-        log_err(&s->log, "no live backend in \"%.*s\"", STR_ARG(p->name));
-    else
-        log_info(&s->log, "no backend in \"%.*s\" takes the request (%u)",
-                 STR_ARG(p->name), status);
-    return status;
+    return o.status;
 }
 
 void upgrade_refuse(struct session *s, unsigned status)
