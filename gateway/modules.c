@@ -39,6 +39,8 @@ struct conf_module *const gateway_modules[] = {
     &access_module,
     &rewrite_module,
     &upstream_module,
+    &upstream_server_module,
+    &upstream_method_module,
     &proxy_module,
     &proxy_ssl_module,
     &backend_module,

@@ -44,7 +44,8 @@ void link_client_unbind(struct link_client *c)
     if (c->app)
         c->app->clients--;
     if (b->index >= 0)
-        balance_release(&b->pool->balance.peers[b->index]);
+        balance_release(&b->pool->balance, &b->pool->balance.peers[b->index],
+                        0);
     c->link = NULL;
     c->app = NULL;
     link_client_gone(l);

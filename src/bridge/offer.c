@@ -24,13 +24,14 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
         o->status = 503;
         return false;
     }
-    o->tried = arena_calloc(r->arena, p->balance.peers_n);
+    o->ask.tried = arena_calloc(r->arena, p->balance.peers_n);
+    o->ask.now_ms = clock_now_ms();
     return true;
 }
 
 void offer_declined(struct offer *o, unsigned status)
 {
-    balance_release(o->peer);
+    balance_release(&o->pool->balance, o->peer, o->ask.now_ms);
     o->status = status;
 }
 
@@ -40,7 +41,7 @@ struct link *offer_next(struct offer *o, struct app **app)
     struct pool *p = o->pool;
     unsigned status;
 
-    while ((o->peer = balance_pick(&p->balance, o->tried, clock_now_ms()))) {
+    while ((o->peer = balance_pick(&p->balance, &o->ask))) {
         struct link *l = ((struct backend *)o->peer->object)->link;
         *app = link_find_app(l, o->app, r->host, r->uri,
                              http_head_find(&r->head, STR("Origin")), &status);

@@ -16,8 +16,8 @@
 struct offer {
     struct request *request;
     struct pool *pool;
-    struct str app; /* by name; p NULL: by pattern */
-    bool *tried;    /* by peer, in the request's arena */
+    struct str app;         /* by name; p NULL: by pattern */
+    struct balance_ask ask; /* what the request brings to the choice */
     struct peer *peer;
     unsigned status;   /* of the response when nobody takes it */
     uint64_t features; /* that the link must have */

@@ -165,13 +165,14 @@ static void fill_peer(struct peer *peer, const struct pool_server *server,
 {
     *peer = (struct peer){
         .name = str_c(b->path),
+        .server = str_c(b->path),
         .object = b,
         .weight = server->weight,
         .max_conns = server->max_clients,
         .backup = server->backup,
         .down = server->down,
         .unready = !b->link || b->link->state != LINK_READY,
-        .active = b->link ? (uint32_t)b->link->clients_n : 0,
+        .own.active = b->link ? (uint32_t)b->link->clients_n : 0,
     };
 }
 
@@ -202,6 +203,7 @@ static void configure(struct pool *p, struct generation *g,
     free(p->balance.peers);
     p->balance = (struct balance){
         .method = conf->set.method, .peers = peers, .peers_n = conf->servers_n};
+    balance_init(&p->balance, g->arena);
     LIST_EACH(item, after, &p->backends)
     {
         struct backend *b = CONTAINER(item, struct backend, in_pool);

@@ -124,7 +124,8 @@ struct proxy {
     struct upstream_conn *conn;
     enum proxy_state state;
     struct proxy_ssl ssl;
-    bool *tried; /* a flag a peer */
+    struct balance_ask ask;
+    uint64_t picked_ms; /* when the peer of this try was chosen */
     unsigned tries_left;
     uint64_t started_ms;
     struct upstream_trace trace;

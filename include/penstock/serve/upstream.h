@@ -22,6 +22,7 @@ struct upstream {
     struct str name;        /* "backend", or "127.0.0.1:8080" */
     struct balance balance; /* peers' objects are struct address */
     bool is_block;          /* upstream{} */
+    struct value *hash_key; /* of hash, or NULL */
     uint64_t keepalive;     /* idle connections to keep; 0: none */
     uint64_t keepalive_requests;
     uint64_t keepalive_time_ms;
@@ -51,6 +52,7 @@ struct upstream_conn {
 };
 
 extern struct conf_module upstream_module;
+extern struct conf_module upstream_server_module, upstream_method_module;
 
 /* What the connection's request hears (proxy.c). */
 extern const struct stream_events proxy_upstream_events;

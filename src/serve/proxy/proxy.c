@@ -111,7 +111,7 @@ static void let_go(struct proxy *p, bool keep)
         return;
     p->conn = NULL;
     end_try(p);
-    balance_release(c->peer);
+    upstream_release(p, c->peer);
     if (keep) {
         upstream_give_back(c);
     } else {
@@ -184,8 +184,7 @@ static int try_peer(struct proxy *p)
 
     for (;;) {
         uint64_t now_ms = clock_now_ms();
-        struct peer *peer =
-            balance_pick(&p->upstream->balance, p->tried, now_ms);
+        struct peer *peer = upstream_pick(p);
         if (!peer) {
             if (!p->trace.n)
                 log_err(&r->log, "no live upstreams");
@@ -223,9 +222,9 @@ static int try_peer(struct proxy *p)
         }
         log_errno(&r->log, LEVEL_ERROR, errno, "connect() to %.*s failed",
                   STR_ARG(peer->name));
-        balance_release(peer);
-        balance_failed(peer, now_ms);
         end_try(p);
+        upstream_release(p, peer);
+        balance_failed(&p->upstream->balance, peer, now_ms);
         if (!proxy_may_retry(p, NEXT_ERROR))
             return 502;
     }
@@ -235,7 +234,7 @@ bool proxy_has_another_peer(const struct proxy *p)
 {
     const struct balance *b = &p->upstream->balance;
     for (size_t i = 0; i < b->peers_n; i++)
-        if (!p->tried[i] && peer_is_usable(&b->peers[i], clock_now_ms()))
+        if (!p->ask.tried[i] && peer_is_usable(&b->peers[i], clock_now_ms()))
             return true;
     return false;
 }
@@ -263,9 +262,7 @@ static bool forgive_stale_connection(struct proxy *p, unsigned why)
     struct upstream_conn *c = p->conn;
     if (!c || !c->reused || why != NEXT_ERROR)
         return false;
-    for (size_t i = 0; i < p->upstream->balance.peers_n; i++)
-        if (&p->upstream->balance.peers[i] == c->peer)
-            p->tried[i] = false;
+    p->ask.tried[c->peer - p->upstream->balance.peers] = false;
     if (p->conf->next_tries)
         p->tries_left++;
     return true;
@@ -280,7 +277,7 @@ void proxy_try_failed(struct proxy *p, unsigned why, unsigned status)
     /* A peer that says 403 or 404 is well (nginx: the same). */
     bool is_failure = !(why & (NEXT_403 | NEXT_404));
     if (!forgive_stale_connection(p, why) && p->conn && is_failure &&
-        balance_failed(p->conn->peer, now_ms))
+        balance_failed(&p->upstream->balance, p->conn->peer, now_ms))
         log_warn(&p->request->log, "upstream server temporarily disabled");
     let_go(p, false);
     int verdict = (int)status;
@@ -322,7 +319,7 @@ void proxy_finish(struct proxy *p, int verdict)
                 p->body_ended;
     p->state = PROXY_OVER;
     if (p->conn && verdict == VERDICT_DONE)
-        balance_succeeded(p->conn->peer, clock_now_ms());
+        balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
     let_go(p, keep);
     request_finish(p->request, verdict);
 }
@@ -356,7 +353,7 @@ static int proxy_start(struct request *r)
         verdict = proxy_make_head(p, uri);
     if (verdict != VERDICT_DECLINED)
         return verdict;
-    p->tried = arena_calloc(r->arena, p->upstream->balance.peers_n);
+    upstream_ask(p);
     if (!p->body_ended)
         request_send_continue(r);
     return try_peer(p);

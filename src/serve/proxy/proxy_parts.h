@@ -36,6 +36,12 @@ void proxy_ssl_forget(struct upstream_conn *c);
 struct str proxy_url_key(struct arena *arena, const struct generation *g,
                          const struct proxy_url *url);
 
+/* upstream_pick.c: what the request brings to the choice of a peer, the peer
+ * for its next try, and the end of that try. */
+void upstream_ask(struct proxy *p);
+struct peer *upstream_pick(struct proxy *p);
+void upstream_release(struct proxy *p, struct peer *peer);
+
 /* Fires when there are more idle connections than are to be kept. */
 void upstream_trim(struct timer *timer);
 

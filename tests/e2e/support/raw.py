@@ -193,7 +193,7 @@ class Origin:
     """A server that answers each request with respond(peer).  When respond
     returns True the connection is closed, else kept."""
 
-    def __init__(self, respond, read_body=True, unix=False):
+    def __init__(self, respond, read_body=True, unix=False, host="127.0.0.1"):
         self.respond, self.read_body = respond, read_body
         self.connections, self.requests, self.errors = 0, [], []
         self.stopping = False
@@ -208,7 +208,9 @@ class Origin:
             os.chmod(self.path, 0o777)
             self.listener.listen(64)
         else:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self.listener = socket.create_server(
+                (host, 0), family=family, backlog=64)
             self.port = self.listener.getsockname()[1]
         self.unix = unix
         self.threads = [threading.Thread(target=self.accept, daemon=True)]

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "support/test.h"
-#include "upstream/balance.h"
+#include "picking.h"
 
 static struct peer peers[3];
 static struct balance b;
@@ -11,12 +10,12 @@ static void begin(uint32_t first, uint32_t second, uint32_t third)
     memset(peers, 0, sizeof peers);
     for (size_t i = 0; i < COUNT(weights); i++)
         peers[i].weight = weights[i];
-    b = (struct balance){&balance_least_conn, peers, third ? 3 : 2, 0};
+    b = balance_of(&balance_least_conn, peers, third ? 3 : 2);
 }
 
 static char next(void)
 {
-    struct peer *p = balance_pick(&b, NULL, 1);
+    struct peer *p = pick_at(&b, NULL, 1);
     return p ? (char)('a' + (p - peers)) : '-';
 }
 
@@ -24,11 +23,11 @@ static void takes_the_least_busy(void **state)
 {
     (void)state;
     begin(1, 1, 1);
-    peers[0].active = 3;
-    peers[1].active = 1;
-    peers[2].active = 2;
+    peers[0].state->active = 3;
+    peers[1].state->active = 1;
+    peers[2].state->active = 2;
     assert_int_equal(next(), 'b');
-    peers[1].active = 9;
+    peers[1].state->active = 9;
     assert_int_equal(next(), 'c');
 }
 
@@ -39,15 +38,15 @@ static void counts_by_weight(void **state)
     char who[9] = "";
     for (size_t i = 0; i < 8; i++)
         who[i] = next();
-    assert_int_equal(peers[0].active, 6);
-    assert_int_equal(peers[1].active, 2);
+    assert_int_equal(peers[0].state->active, 6);
+    assert_int_equal(peers[1].state->active, 2);
     assert_string_equal(who, "abaaabaa");
 
     /* Products beyond 32 bits. */
     peers[0].weight = 65536 * 2;
     peers[1].weight = 65536;
-    peers[0].active = 65536 * 2;
-    peers[1].active = 65536 + 1;
+    peers[0].state->active = 65536 * 2;
+    peers[1].state->active = 65536 + 1;
     assert_int_equal(next(), 'a');
 }
 
@@ -57,13 +56,13 @@ static void ties_go_round_by_weight(void **state)
     begin(1, 1, 1);
     for (int i = 0; i < 6; i++) {
         assert_int_equal(next(), 'a' + i % 3);
-        balance_release(&peers[i % 3]);
+        balance_release(&b, &peers[i % 3], 0);
     }
     /* Who is busier takes no part, and falls back no further. */
-    peers[0].active = 1;
+    peers[0].state->active = 1;
     assert_int_equal(next(), 'b');
     assert_int_equal(next(), 'c');
-    assert_int_equal(peers[0].current_weight, 0);
+    assert_int_equal(peers[0].state->current_weight, 0);
 }
 
 static void skips_who_cannot(void **state)

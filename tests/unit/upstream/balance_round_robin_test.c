@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "support/test.h"
-#include "upstream/balance.h"
+#include "picking.h"
 
 /* Pick n times and write down who it was. */
 static void pick(struct balance *b, size_t n, uint64_t now_ms, char *who)
 {
     for (size_t i = 0; i < n; i++) {
-        struct peer *p = balance_pick(b, NULL, now_ms);
+        struct peer *p = pick_at(b, NULL, now_ms);
         who[i] = p ? (char)('a' + (p - b->peers)) : '-';
         if (p)
-            balance_release(p);
+            balance_release(b, p, 0);
     }
     who[n] = '\0';
 }
@@ -30,10 +29,11 @@ static void spreads_by_weight_and_evenly(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct peer peers[4] = {0};
-        struct balance b = {&balance_round_robin, peers, 0, 0};
+        size_t n = 0;
         char who[32];
-        for (; b.peers_n < 4 && cases[i].weights[b.peers_n]; b.peers_n++)
-            peers[b.peers_n].weight = cases[i].weights[b.peers_n];
+        for (; n < 4 && cases[i].weights[n]; n++)
+            peers[n].weight = cases[i].weights[n];
+        struct balance b = balance_of(&balance_round_robin, peers, n);
         pick(&b, strlen(cases[i].picks), 1, who);
         assert_string_equal(who, cases[i].picks);
     }
@@ -44,15 +44,15 @@ static void each_cycle_gives_each_its_weight(void **state)
     (void)state;
     for (uint32_t seed = 1; seed < 200; seed++) {
         struct peer peers[5] = {0};
-        struct balance b = {&balance_round_robin, peers, 5, 0};
         uint32_t total = 0, count[5] = {0};
         for (uint32_t i = 0; i < 5; i++)
             total += peers[i].weight = 1 + (seed * 7 + i * i * 13) % 11;
+        struct balance b = balance_of(&balance_round_robin, peers, 5);
         for (uint32_t i = 0; i < total; i++)
-            count[balance_pick(&b, NULL, 1) - peers]++;
+            count[pick_at(&b, NULL, 1) - peers]++;
         for (uint32_t i = 0; i < 5; i++) {
             assert_int_equal(count[i], peers[i].weight);
-            assert_int_equal(peers[i].current_weight, 0);
+            assert_int_equal(peers[i].state->current_weight, 0);
         }
     }
 }
@@ -64,21 +64,22 @@ static void a_peer_that_failed_regains_its_weight_slowly(void **state)
         {.weight = 4, .max_fails = 2, .fail_timeout_ms = 10000},
         {.weight = 4, .max_fails = 2, .fail_timeout_ms = 10000},
     };
-    struct balance b = {&balance_round_robin, peers, 2, 0};
+    struct balance b = balance_of(&balance_round_robin, peers, 2);
     char who[32];
-    balance_failed(&peers[0], 1);
-    assert_int_equal(peers[0].lost_weight, 2);
+    balance_failed(&b, &peers[0], 1);
+    assert_int_equal(peers[0].state->lost_weight, 2);
     pick(&b, 1, 1, who);
     assert_string_equal(who, "b"); /* 2 against 4 */
-    assert_int_equal(peers[0].lost_weight, 1);
+    assert_int_equal(peers[0].state->lost_weight, 1);
     pick(&b, 3, 1, who);
-    assert_int_equal(peers[0].lost_weight, 0);
+    assert_int_equal(peers[0].state->lost_weight, 0);
     for (int i = 0; i < 10; i++)
-        balance_failed(&peers[0], 1);
-    assert_int_equal(peers[0].lost_weight, 4); /* not below nothing */
+        balance_failed(&b, &peers[0], 1);
+    assert_int_equal(peers[0].state->lost_weight, 4); /* not below nothing */
     pick(&b, 4, 1, who);
     assert_string_equal(who, "bbbb");
-    assert_int_equal(peers[0].lost_weight, 4); /* resting is not taking part */
+    assert_int_equal(peers[0].state->lost_weight,
+                     4); /* resting is not taking part */
 }
 
 int main(void)

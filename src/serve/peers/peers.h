@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* serve/peers/peers.h - what the files of upstream{} share. */
+#ifndef PENSTOCK_SERVE_PEERS_H
+#define PENSTOCK_SERVE_PEERS_H
+
+#include "serve/upstream.h"
+
+struct peer_list {
+    struct peer *items;
+    size_t n, capacity;
+};
+
+/* An upstream{} while it is read; the object of its scope. */
+struct upstream_block {
+    struct upstream *upstream;
+    struct peer_list peers;
+    const struct conf_node *backup_node; /* a server that is one */
+    const struct conf_node *slow_node;   /* a server with slow_start */
+};
+
+static inline struct upstream_block *upstream_block_of(struct conf_scope *scope)
+{
+    return scope->object;
+}
+
+static inline struct upstream *upstream_of_scope(struct conf_scope *scope)
+{
+    return upstream_block_of(scope)->upstream;
+}
+
+/* servers.c: add what "host:port" or "unix:/path" means to the list, each
+ * address a peer like model; -1 with the sentence. */
+int peers_add(struct conf *conf, struct str text, uint16_t default_port,
+              struct peer_list *list, const struct peer *model);
+extern const struct peer peer_model; /* a server without parameters */
+
+/* methods.c: does the method know what the servers were given? */
+int methods_check(struct conf *conf, const struct upstream_block *b);
+
+#endif
