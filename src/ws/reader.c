@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ws/reader.h"
 
+#include "base/check.h"
 #include "ws/close.h"
 #include "ws/mask.h"
 
@@ -168,4 +169,23 @@ int ws_reader_next(struct ws_reader *r, struct span *in, struct ws_event *ev)
     if (got < 0)
         r->failed = (int16_t)got;
     return got;
+}
+
+void ws_reader_unread(struct ws_reader *r, struct span *in,
+                      const struct ws_event *ev, size_t n)
+{
+    check(ev->type == WS_EVENT_DATA && n > 0 && n <= ev->data.n &&
+          ev->data.p + ev->data.n == in->p && !r->failed);
+    /* UTF-8 of what is read twice would be checked twice. */
+    check(ev->rsv || ev->opcode != WS_TEXT);
+    in->p -= n;
+    in->n += n;
+    r->wire_bytes -= n;
+    r->left += n;
+    r->in_frame = true;
+    r->opcode = (uint8_t)ev->opcode;
+    if (r->expect_mask) {
+        r->key_at = (uint8_t)((r->key_at - n) & 3);
+        ws_mask(in->p, n, r->key, r->key_at);
+    }
 }

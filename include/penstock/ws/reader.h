@@ -97,4 +97,13 @@ void ws_reader_init(struct ws_reader *r, const struct ws_limits *limits);
  */
 int ws_reader_next(struct ws_reader *r, struct span *in, struct ws_event *ev);
 
+/*
+ * The last n bytes of the data that ws_reader_next() has just given were not
+ * used: they are masked again and given back to *in, the rest of that call's
+ * input, to be read once more.  0 < n <= ev->data.n; the event has then not
+ * been the last of its message.
+ */
+void ws_reader_unread(struct ws_reader *r, struct span *in,
+                      const struct ws_event *ev, size_t n);
+
 #endif

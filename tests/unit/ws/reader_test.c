@@ -499,6 +499,40 @@ static void gives_a_long_message_as_it_arrives(void **state)
     buf_fini(&in);
 }
 
+static void reads_again_what_was_not_used(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 125; n++) {
+        struct ws_reader r;
+        struct ws_event ev;
+        struct buf in = {0};
+        put_piece(&in, &(struct piece)F(0xc1, LETTERS_125));
+        put_piece(&in, &(struct piece)F(0x89, "p"));
+        ws_reader_init(&r, &wide);
+        r.extension_rsv = WS_RSV1;
+        struct span window = {in.p, in.n};
+        assert_int_equal(ws_reader_next(&r, &window, &ev), 1);
+        assert_true(ev.first && ev.last && ev.data.n == 125);
+        ws_reader_unread(&r, &window, &ev, n);
+        assert_int_equal(r.wire_bytes + window.n, in.n);
+        /* It may be kept elsewhere meanwhile, and come in pieces. */
+        struct span half = {window.p, n / 2};
+        if (n / 2) {
+            assert_int_equal(ws_reader_next(&r, &half, &ev), 1);
+            assert_true(!ev.first && !ev.last && ev.rsv == WS_RSV1);
+        }
+        span_advance(&window, n / 2);
+        assert_int_equal(ws_reader_next(&r, &window, &ev), 1);
+        assert_true(!ev.first && ev.last && ev.data.n == n - n / 2);
+        assert_memory_equal(ev.data.p, LETTERS_125 + (125 - ev.data.n),
+                            ev.data.n);
+        assert_int_equal(ws_reader_next(&r, &window, &ev), 1);
+        assert_int_equal(ev.type, WS_EVENT_PING);
+        assert_int_equal(r.wire_bytes, in.n);
+        buf_fini(&in);
+    }
+}
+
 /* Thousands of sessions stand idle with one each. */
 static void a_reader_is_small(void **state)
 {
@@ -520,6 +554,7 @@ int main(void)
         TEST(reads_a_server_when_told),
         TEST(limits_may_change_inside_a_message),
         TEST(gives_a_long_message_as_it_arrives),
+        TEST(reads_again_what_was_not_used),
         TEST(a_reader_is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
