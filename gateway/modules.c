@@ -53,6 +53,7 @@ struct conf_module *const gateway_modules[] = {
 
 const struct variable *const gateway_variables[] = {
     serve_variables,
+    connection_variables,
     path_variables,
     proxy_variables,
     ssl_variables,

@@ -53,7 +53,8 @@ void logs_reopen(struct generation *g)
 }
 
 static struct log_file early_file = {.path = "stderr", .fd = STDERR_FILENO};
-static const struct log_target early_target = {&early_file, LEVEL_NOTICE, NULL};
+static const struct log_target early_target = {.file = &early_file,
+                                               .level = LEVEL_NOTICE};
 
 int log_early_open(const char *path)
 {

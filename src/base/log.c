@@ -14,8 +14,9 @@ enum {
 };
 
 static struct log_file stderr_file = {.path = "stderr", .fd = STDERR_FILENO};
-static const struct log_target stderr_target = {&stderr_file, LEVEL_NOTICE,
-                                                NULL};
+static const struct log_target stderr_target = {.file = &stderr_file,
+                                                .level = LEVEL_NOTICE};
+bool log_debug_is_on;
 struct log_ctx log_process = {.target = &stderr_target};
 
 static const char *const level_names[] = {
@@ -39,6 +40,8 @@ enum log_level log_level_find(const char *name)
 
 bool log_wants(const struct log_ctx *ctx, enum log_level level)
 {
+    if (ctx->debug)
+        return ctx->target != NULL;
     for (const struct log_target *t = ctx->target; t; t = t->next)
         if (level <= t->level)
             return true;
@@ -78,12 +81,17 @@ static void write_line(const struct log_ctx *ctx, enum log_level level,
         line.n--;
     buf_put_u8(&line, '\n');
 
-    for (const struct log_target *t = ctx->target; t; t = t->next)
-        if (level <= t->level && t->file->fd >= 0) {
+    for (const struct log_target *t = ctx->target; t; t = t->next) {
+        if (level > t->level && !ctx->debug)
+            continue;
+        if (t->emit) {
+            t->emit(t, level, str_slice(buf_str(&line), 0, line.n - 1));
+        } else if (t->file->fd >= 0) {
             /* Nothing useful can be done when the log itself fails. */
             ssize_t ignored = write(t->file->fd, line.p, line.n);
             (void)ignored;
         }
+    }
 }
 
 void log_write(const struct log_ctx *ctx, enum log_level level,

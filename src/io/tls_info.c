@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a handshake asks us, and what it came to. */
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include "tls_parts.h"
 
@@ -160,80 +158,4 @@ const char *tls_verify_error(const struct tls *t, bool no_ca)
     if (verdict == X509_V_OK || (no_ca && is_about_issuer(verdict)))
         return NULL;
     return X509_verify_cert_error_string(verdict);
-}
-
-/* ---- parts of the peer's certificate ---- */
-
-static void put_hex(struct buf *out, const unsigned char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        buf_printf(out, "%02x", p[i]);
-}
-
-static bool put_bio(BIO *bio, bool good, struct buf *out)
-{
-    char *p = NULL;
-    long n = BIO_get_mem_data(bio, &p);
-    if (good && n > 0)
-        buf_put(out, p, (size_t)n);
-    BIO_free(bio);
-    return good && n > 0;
-}
-
-static bool put_serial(X509 *peer, struct buf *out)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    bool good = bio && i2a_ASN1_INTEGER(bio, X509_get0_serialNumber(peer)) > 0;
-    return put_bio(bio, good, out);
-}
-
-static bool put_fingerprint(X509 *peer, struct buf *out)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    if (X509_digest(peer, EVP_sha1(), digest, &n) != 1)
-        return false;
-    put_hex(out, digest, n);
-    return true;
-}
-
-static bool put_part(X509 *peer, enum tls_peer_part part, struct buf *out)
-{
-    if (part == TLS_PEER_SERIAL)
-        return put_serial(peer, out);
-    if (part == TLS_PEER_FINGERPRINT)
-        return put_fingerprint(peer, out);
-    BIO *bio = BIO_new(BIO_s_mem());
-    bool good = false;
-    if (!bio)
-        return false;
-    if (part == TLS_PEER_SUBJECT)
-        good = X509_NAME_print_ex(bio, X509_get_subject_name(peer), 0,
-                                  XN_FLAG_RFC2253) >= 0;
-    else if (part == TLS_PEER_ISSUER)
-        good = X509_NAME_print_ex(bio, X509_get_issuer_name(peer), 0,
-                                  XN_FLAG_RFC2253) >= 0;
-    else if (part == TLS_PEER_PEM)
-        good = PEM_write_bio_X509(bio, peer) == 1;
-    else if (part == TLS_PEER_NOT_BEFORE)
-        good = ASN1_TIME_print(bio, X509_get0_notBefore(peer)) == 1;
-    else if (part == TLS_PEER_NOT_AFTER)
-        good = ASN1_TIME_print(bio, X509_get0_notAfter(peer)) == 1;
-    return put_bio(bio, good, out);
-}
-
-bool tls_put(const struct tls *t, enum tls_peer_part part, struct buf *out)
-{
-    if (part == TLS_SESSION_ID) {
-        unsigned n = 0;
-        SSL_SESSION *session = SSL_get_session(t->ssl);
-        const unsigned char *id =
-            session ? SSL_SESSION_get_id(session, &n) : NULL;
-        put_hex(out, id, n);
-        return n > 0;
-    }
-    X509 *peer = peer_of(t);
-    bool good = peer && put_part(peer, part, out);
-    ERR_clear_error();
-    return good;
 }

@@ -185,6 +185,7 @@ static void go_idle(struct client *c, const struct core_conf *conf)
     c->state = CLIENT_IDLE;
     c->idle_until_ms = clock_now_ms() + conf->keepalive_min_timeout_ms;
     client_wait_for(c, WAIT_REQUEST, conf->keepalive_timeout_ms);
+    c->left_over = c->feeding || c->stream->kept_n > 0;
     if (!c->feeding)
         stream_resume(c->stream); /* a pipelined request may be waiting */
 }
@@ -224,6 +225,8 @@ static void begin_head(struct client *c)
     const struct core_conf *conf = listen_conf(l);
 
     c->state = CLIENT_HEAD;
+    c->pipelined = c->left_over;
+    c->left_over = false;
     c->generation = generation_ref(c->listeners->generation);
     c->head_started_us = clock_now_us();
     http_reader_reset(c->reader, &conf->limits);
@@ -241,6 +244,7 @@ static void take_head(struct client *c, const struct http_head *head)
     c->listeners->requests++;
     client_wait_for(c, WAIT_NOTHING, 0);
     c->request = exchange_create(c, g, head);
+    c->request->pipelined = c->pipelined;
     steps_begin(c->request);
     client_wait_for_body(c);
 }
@@ -324,6 +328,7 @@ static void on_data(void *owner, struct span *in)
             break;
     }
     c->feeding = false;
+    c->left_over = c->left_over && in->n > 0;
     if (c->state == CLIENT_FLUSHING) {
         span_advance(in, in->n);
     } else if (c->state == CLIENT_LINGERING) {
@@ -395,6 +400,7 @@ void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
         .number = ls->next_number++,
         .started_ms = clock_now_ms(),
         .state = CLIENT_IDLE,
+        .debug = error_log_debugs(ls->generation, remote),
     };
     slot->references++;
     if (!address_is_unix(remote) && conf->tcp_nodelay)

@@ -109,6 +109,7 @@ static struct request *make(struct client *c, struct generation *g)
         .target = core_conf_of(r->location)->log,
         .connection = c->number,
         .doing = "reading client request headers",
+        .debug = c->debug,
         .describe = describe,
     };
     return r;
@@ -213,6 +214,8 @@ static void say_done(struct request *r)
     if (r->done)
         return;
     r->done = true;
+    log_debug(&r->log, "http done: status %u, %llu bytes sent",
+              r->response.status, (unsigned long long)r->bytes_sent);
     if (r->handler && r->handler->on_done)
         r->handler->on_done(r);
     access_log_write(r);

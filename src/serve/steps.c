@@ -140,6 +140,8 @@ static int choose_location(struct request *r)
     if (add_slash && add_slash->handler && add_slash != found)
         return redirect_to_slash(r);
     enter(r, found ? found : r->server->root);
+    log_debug(&r->log, "http uri \"%.*s\" uses location \"%.*s\"",
+              STR_ARG(r->uri), STR_ARG(r->location->text));
     int verdict = check_body_size(r);
     return verdict == VERDICT_DECLINED ? access_enter(r) : verdict;
 }
@@ -149,7 +151,9 @@ static int choose_location(struct request *r)
 static int start_handler(struct request *r, const struct handler *h)
 {
     r->handler = h;
+    log_debug(&r->log, "http handler %s", h->name);
     int verdict = h->start(r);
+    log_debug(&r->log, "http handler %s says %d", h->name, verdict);
     if (verdict == VERDICT_DECLINED)
         r->handler = NULL;
     return verdict;
@@ -226,6 +230,8 @@ void steps_begin(struct request *r)
     r->keep_alive = r->head.keep_alive;
     r->host = host_of(r->arena, r->head.authority);
     choose_server(r);
+    log_debug(&r->log, "http request \"%.*s\" for server \"%.*s\"",
+              STR_ARG(r->raw), STR_ARG(r->server->name));
     int verdict = prepare(r);
     if (verdict == VERDICT_DECLINED)
         verdict = ssl_check(r);

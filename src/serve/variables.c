@@ -329,15 +329,6 @@ GETTER(get_connection_requests)
     return give_u64(e, e->request->client->requests, out);
 }
 
-/* "p" for a request that was pipelined: it had begun to arrive before the
- * one in front of it was answered. */
-GETTER(get_pipe)
-{
-    (void)v, (void)e;
-    *out = STR(".");
-    return true;
-}
-
 /* ---- the response ---- */
 
 GETTER(get_status)
@@ -501,7 +492,6 @@ const struct variable serve_variables[] = {
     {.name = "msec", .get = get_msec},
     {.name = "connection", .get = get_connection},
     {.name = "connection_requests", .get = get_connection_requests},
-    {.name = "pipe", .get = get_pipe},
     {.name = "pid", .get = get_pid},
     {.name = "nginx_version", .get = get_version},
     {.name = "penstock_version", .get = get_version},

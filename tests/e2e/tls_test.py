@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.parse
 
 import websockets
 
@@ -420,6 +421,67 @@ class ClientCertificateTest(TlsTestCase):
         status, body = self.get(p, context=self.context((self.other, "stranger")))
         self.assertEqual(status, 400)
         self.assertIn(b"The SSL certificate error", body)
+
+    def test_variables(self):
+        """$ssl_client_* and $ssl_*, against what openssl says"""
+        names = (
+            "s_dn i_dn s_dn_legacy i_dn_legacy serial fingerprint v_start"
+            " v_end v_remain verify sigalg escaped_cert"
+        ).split()
+        text = "|".join(f"$ssl_client_{n}" for n in names)
+        p = self.serve(
+            config(
+                server(
+                    f"location / {{ return 200 '{text}'; }}"
+                    "location /raw { return 200 '$ssl_client_raw_cert'; }"
+                    "location /cert { return 200 '$ssl_client_cert'; }"
+                    "location /own { return 200 '$ssl_sigalg|$ssl_curve|"
+                    "$ssl_ciphers|$ssl_curves'; }"
+                    "ssl_verify_client on; ssl_client_certificate ca.pem;"
+                )
+            )
+        )
+        good = self.context(client=(self.ca, "user"))
+
+        def openssl_says(*args):
+            text = openssl("x509", "-noout", "-in", self.ca.path("user.pem"),
+                           *args).decode()  # fmt: skip
+            return text.strip().partition("=")[2]
+
+        got = dict(
+            zip(names, self.get(p, context=good)[1].decode().split("|"))
+        )
+        pem = self.ca.read("user.pem").decode()
+        self.assertIn(got.pop("v_remain"), ("29", "30"))
+        self.assertEqual(
+            got,
+            {
+                "s_dn": "CN=Some User,O=Penstock",
+                "i_dn": "CN=Test CA",
+                "s_dn_legacy": "/O=Penstock/CN=Some User",
+                "i_dn_legacy": "/CN=Test CA",
+                "serial": openssl_says("-serial"),
+                "fingerprint": openssl_says("-fingerprint", "-sha1")
+                .replace(":", "").lower(),
+                "v_start": openssl_says("-startdate"),
+                "v_end": openssl_says("-enddate"),
+                "verify": "SUCCESS",
+                "sigalg": "ecdsa_secp256r1_sha256",
+                "escaped_cert": urllib.parse.quote(pem, safe="-._~"),
+            },
+        )
+        self.assertEqual(self.get(p, "/raw", context=good)[1].decode(), pem)
+        self.assertEqual(
+            self.get(p, "/cert", context=good)[1].decode(),
+            pem.rstrip("\n").replace("\n", "\n\t"),
+        )
+        sigalg, curve, ciphers, curves = (
+            self.get(p, "/own", context=good)[1].decode().split("|")
+        )
+        self.assertEqual(sigalg, "ecdsa_secp256r1_sha256")
+        self.assertEqual(curve, "X25519")
+        self.assertIn("TLS_AES_256_GCM_SHA384", ciphers.split(":"))
+        self.assertIn("prime256v1", curves.split(":"))
 
     def test_verify_client_optional(self):
         p = self.serve(

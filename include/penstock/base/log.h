@@ -38,15 +38,20 @@ struct log_file {
 
 /* Where a scope's error_log directives lead: each file with its level. */
 struct log_target {
-    struct log_file *file;
+    struct log_file *file; /* always there; its fd is -1 when emit is set */
     enum log_level level;
     struct log_target *next;
+    /* For what is no file: takes the line, without its newline. */
+    void (*emit)(const struct log_target *t, enum log_level level,
+                 struct str line);
+    void *arg; /* emit's */
 };
 
 struct log_ctx {
     const struct log_target *target;
     uint64_t connection; /* 0: none; printed as *N */
     const char *doing;   /* "reading client request headers", or NULL */
+    bool debug;          /* debug_connection: every level is wanted */
     /* Appends ", client: ..." and what follows; NULL when there is nothing. */
     void (*describe)(const struct log_ctx *ctx, struct buf *line);
 };
@@ -73,9 +78,12 @@ void log_errno(const struct log_ctx *ctx, enum log_level level, int error,
 #define log_warn(ctx, ...) log_write(ctx, LEVEL_WARN, __VA_ARGS__)
 #define log_notice(ctx, ...) log_write(ctx, LEVEL_NOTICE, __VA_ARGS__)
 #define log_info(ctx, ...) log_write(ctx, LEVEL_INFO, __VA_ARGS__)
+/* Whether anybody may want debug lines: set once, so that they cost those who
+ * do not a branch. */
+extern bool log_debug_is_on;
 #define log_debug(ctx, ...)                                                    \
     do {                                                                       \
-        if (log_wants(ctx, LEVEL_DEBUG))                                       \
+        if (log_debug_is_on && log_wants(ctx, LEVEL_DEBUG))                    \
             log_write(ctx, LEVEL_DEBUG, __VA_ARGS__);                          \
     } while (0)
 

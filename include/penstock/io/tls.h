@@ -137,11 +137,19 @@ const char *tls_verify_error(const struct tls *tls, bool no_ca);
 enum tls_peer_part {
     TLS_PEER_SUBJECT, /* RFC 2253 */
     TLS_PEER_ISSUER,
+    TLS_PEER_SUBJECT_LEGACY, /* "/O=x/CN=y" */
+    TLS_PEER_ISSUER_LEGACY,
     TLS_PEER_SERIAL,      /* hex */
     TLS_PEER_FINGERPRINT, /* SHA-1, hex */
     TLS_PEER_PEM,
     TLS_PEER_NOT_BEFORE,
     TLS_PEER_NOT_AFTER,
+    TLS_PEER_DAYS_LEFT,
+    TLS_PEER_SIGNATURE, /* "ecdsa_secp256r1_sha256", of the handshake */
+    TLS_OWN_SIGNATURE,
+    TLS_CLIENT_CIPHERS, /* what the hello offered, with colons between; only
+                           of new sessions; 0x... for unknown ones */
+    TLS_CLIENT_CURVES,
     TLS_SESSION_ID, /* hex */
 };
 

@@ -58,6 +58,9 @@ struct client {
     } wait;
     bool eof;       /* the peer will send no more */
     bool feeding;   /* on_data is on the stack */
+    bool left_over; /* input was there when the last request was done */
+    bool pipelined; /* so the head being read was there before */
+    bool debug;     /* debug_connection */
     bool timed_out; /* so that it is not lingered for */
 };
 

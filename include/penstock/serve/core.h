@@ -72,6 +72,9 @@ extern struct conf_module error_log_module;
 void error_log_set_default(const char *path);
 const char *error_log_default(void);
 
+/* Does debug_connection name this client? */
+bool error_log_debugs(const struct generation *g, const struct address *remote);
+
 struct error_log_conf {
     struct conf_list targets;        /* struct log_target */
     const struct log_target *target; /* the same, chained */

@@ -81,6 +81,7 @@ struct generation {
     struct map backends;     /* name -> bridge's pool configuration */
     struct log_file **files; /* every log that is named, by first mention */
     size_t files_n, files_capacity;
+    struct conf_list debug_connections; /* struct access_rule */
     /* Told when the generation dies: pooled upstream connections close. */
 };
 

@@ -117,6 +117,7 @@ struct request {
     bool body_paused;
     bool body_discarded; /* nobody wants it: read and drop */
     bool keep_alive;
+    bool pipelined; /* began to arrive before the one before was answered */
     bool continue_sent;
     bool error_page_used;  /* an error page is being made */
     bool uri_changed;      /* by a rewrite: choose a location again */

@@ -13,5 +13,7 @@
 
 /* Rows for variables_init(); ends with name NULL. */
 extern const struct variable serve_variables[];
+/* $connection_time, $tcpinfo_*, $pipe, ...: the same. */
+extern const struct variable connection_variables[];
 
 #endif

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "serve/access_log.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "base/check.h"
+#include "log/syslog.h"
 #include "log_sink.h"
 #include "serve/escape.h"
+#include "serve/open_cache.h"
+#include "serve/path.h"
 
 static const char combined[] =
     "$remote_addr - $remote_user [$time_local] \"$request\" $status "
     "$body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+
+enum {
+    GZIP_BUFFER = 64 * 1024 /* bytes that are compressed at a time */
+};
 
 struct log_format {
     struct value *text;
@@ -15,8 +27,11 @@ struct log_format {
     value_escape_fn *escape; /* NULL: none */
 };
 
+/* One of sink, path and syslog says where to. */
 struct access_log {
     struct log_sink *sink;
+    const struct value *path; /* with variables */
+    struct syslog_peer *syslog;
     const struct log_format *format;
     const struct value *condition; /* NULL: always */
 };
@@ -127,8 +142,25 @@ static int open_sink(struct conf *conf, const struct conf_scope *scope,
 
 struct log_options {
     uint64_t buffer, flush_ms;
+    int gzip;
     bool flush_said;
 };
+
+static int read_gzip(struct conf *conf, struct log_options *o, struct str word)
+{
+    uint64_t level = 1;
+    struct str value = word;
+
+    if (!str_eq(str_cut(&value, '='), STR("gzip")))
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    if (value.p && (!str_to_u64(value, 9, &level) || !level))
+        return conf_fail(conf, "invalid compression level \"%.*s\"",
+                         STR_ARG(word));
+    o->gzip = (int)level;
+    if (!o->buffer)
+        o->buffer = GZIP_BUFFER;
+    return 0;
+}
 
 static int read_option(struct conf *conf, struct access_log *log,
                        struct log_options *o, struct str word)
@@ -153,20 +185,25 @@ static int read_option(struct conf *conf, struct access_log *log,
             value_compile(conf, conf->variables, str_slice(word, 3, SIZE_MAX));
         return log->condition ? 0 : -1;
     }
-    if (str_starts(word, STR("gzip")))
-        return conf_fail(conf, "\"gzip\" of access_log is not supported");
-    return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+    return read_gzip(conf, o, word);
 }
 
-static int check_path(struct conf *conf, struct str path)
+/* Where the lines go: log->sink, ->path or ->syslog. */
+static int set_target(struct conf *conf, struct conf_scope *scope,
+                      struct access_log *log, struct str path, int *is_new)
 {
-    if (str_starts(path, STR("syslog:")))
-        return conf_fail(conf, "access_log to syslog is not supported");
-    if (str_find(path, '$', 0) < path.n)
-        return conf_fail(conf, "variables in the path of access_log are not "
-                               "supported");
+    *is_new = 1;
     if (path.n == 0)
         return conf_fail(conf, "access_log needs a path");
+    if (str_starts(path, STR("syslog:"))) {
+        log->syslog = syslog_parse(conf, path);
+        return log->syslog ? 0 : -1;
+    }
+    if (str_find(path, '$', 0) < path.n) {
+        log->path = value_compile(conf, conf->variables, path);
+        return log->path ? 0 : -1;
+    }
+    *is_new = open_sink(conf, scope, conf_full_path(conf, path, false), log);
     return 0;
 }
 
@@ -184,9 +221,37 @@ static struct access_log *add_log(struct conf *conf, struct conf_scope *scope,
         conf_fail(conf, "unknown log format \"%.*s\"", STR_ARG(format));
         return NULL;
     }
-    *is_new = open_sink(conf, scope, conf_full_path(conf, path, false), log);
+    if (set_target(conf, scope, log, path, is_new) == -1)
+        return NULL;
     conf_list_add(conf, scope, &c->logs, log);
     return log;
+}
+
+static int apply_options(struct conf *conf, struct access_log *log,
+                         const struct log_options *o, struct str path,
+                         bool is_new)
+{
+    struct log_sink *sink = log->sink;
+
+    if (o->flush_said && !o->buffer)
+        return conf_fail(conf, "no buffer is defined for access_log \"%.*s\"",
+                         STR_ARG(path));
+    if (o->buffer && log->path)
+        return conf_fail(conf, "buffered logs cannot have variables in name");
+    if (o->buffer && log->syslog)
+        return conf_fail(conf, "logs to syslog cannot be buffered");
+    if (!sink)
+        return 0;
+    if (!is_new && (sink->buffer != o->buffer ||
+                    sink->flush_ms != o->flush_ms || sink->gzip != o->gzip))
+        return conf_fail(conf,
+                         "access_log \"%.*s\" already defined with "
+                         "conflicting parameters",
+                         STR_ARG(path));
+    sink->buffer = (size_t)o->buffer;
+    sink->flush_ms = o->flush_ms;
+    sink->gzip = o->gzip;
+    return 0;
 }
 
 static int set_access_log(struct conf *conf, struct conf_scope *scope,
@@ -206,8 +271,6 @@ static int set_access_log(struct conf *conf, struct conf_scope *scope,
         conf_list_clear(scope, &c->logs);
         return 0;
     }
-    if (check_path(conf, conf_arg(node, 1)) == -1)
-        return -1;
     struct str format = node->words_n > 2 ? conf_arg(node, 2) : STR("combined");
     struct access_log *log =
         add_log(conf, scope, c, conf_arg(node, 1), format, &is_new);
@@ -216,18 +279,7 @@ static int set_access_log(struct conf *conf, struct conf_scope *scope,
     for (size_t i = 3; i < node->words_n; i++)
         if (read_option(conf, log, &o, conf_arg(node, i)) == -1)
             return -1;
-    if (o.flush_said && !o.buffer)
-        return conf_fail(conf, "no buffer is defined for access_log \"%.*s\"",
-                         STR_ARG(conf_arg(node, 1)));
-    if (!is_new &&
-        (log->sink->buffer != o.buffer || log->sink->flush_ms != o.flush_ms))
-        return conf_fail(conf,
-                         "access_log \"%.*s\" already defined with "
-                         "conflicting parameters",
-                         STR_ARG(conf_arg(node, 1)));
-    log->sink->buffer = (size_t)o.buffer;
-    log->sink->flush_ms = o.flush_ms;
-    return 0;
+    return apply_options(conf, log, &o, conf_arg(node, 1), is_new);
 }
 
 /* A server that nobody gave a log has nginx's. */
@@ -246,15 +298,43 @@ static int access_log_on_scope(struct conf *conf, struct conf_scope *scope,
                : -1;
 }
 
+/* ---- open_log_file_cache ---- */
+
+/* All of the process: a reopen closes what they hold. */
+static struct list file_caches = {&file_caches, &file_caches};
+
+struct file_cache {
+    struct list link;
+    struct open_cache *files;
+};
+
+static void end_file_cache(void *arg)
+{
+    struct file_cache *f = arg;
+    list_remove(&f->link);
+    open_cache_destroy(f->files);
+}
+
 static int set_open_log_file_cache(struct conf *conf, struct conf_scope *scope,
                                    const struct directive *row,
                                    const struct conf_node *node, void *field)
 {
-    (void)scope, (void)row, (void)field;
-    /* Only paths with variables would use it. */
-    if (!str_eq(conf_arg(node, 1), STR("off")))
-        conf_warn(conf, "\"open_log_file_cache\" has no effect: log files "
-                        "are opened once");
+    struct access_log_conf *c = field;
+    struct open_cache_settings s = {.how = OPEN_TO_LOG,
+                                    .inactive_ms = 10000,
+                                    .valid_ms = 60000,
+                                    .min_uses = 1};
+    (void)scope, (void)row;
+
+    c->files = NULL;
+    if (open_cache_parse(conf, node, true, &s) == -1)
+        return -1;
+    if (!s.max)
+        return 0;
+    c->files = arena_calloc(conf->arena, sizeof *c->files);
+    c->files->files = open_cache_create(&s);
+    list_push_back(&file_caches, &c->files->link);
+    arena_on_destroy(conf->arena, end_file_cache, c->files);
     return 0;
 }
 
@@ -277,14 +357,17 @@ static const struct directive access_log_directives[] = {
      .flags = CONF_REPEATABLE,
      .set = set_access_log,
      .default_text = "logs/access.log combined",
-     .syntax = "PATH [FORMAT [buffer=SIZE] [flush=TIME] [if=CONDITION]] | off",
-     .help = "Where a line for each request goes."},
+     .syntax = "PATH | syslog:server=ADDRESS[,PARAMETER...] [FORMAT "
+               "[buffer=SIZE] [gzip[=LEVEL]] [flush=TIME] [if=CONDITION]] | "
+               "off",
+     .help = "Where a line for each request goes; a PATH may hold variables."},
     {.name = "open_log_file_cache",
      .contexts = ANYWHERE,
      .arity = ARGS_1_MORE,
      .set = set_open_log_file_cache,
      .default_text = "off",
-     .help = "Accepted; log files are opened once."},
+     .syntax = "max=N [inactive=TIME] [min_uses=N] [valid=TIME] | off",
+     .help = "Keep log files open whose names hold variables."},
     {.name = "log_subrequest",
      .contexts = ANYWHERE,
      .arity = ARGS_FLAG,
@@ -310,6 +393,85 @@ static bool is_wanted(struct request *r, const struct access_log *log)
     return s.n > 0 && !(s.n == 1 && s.p[0] == '0');
 }
 
+static struct buf scratch; /* a line that waits for nothing */
+
+static struct buf *format_line(struct request *r, const struct access_log *log,
+                               struct buf *line)
+{
+    value_append(log->format->text, &r->eval, log->format->absent,
+                 log->format->escape, line);
+    return line;
+}
+
+static void report_failure(struct request *r, const char *call,
+                           const char *path)
+{
+    static struct log_limit limit;
+    int error = errno;
+    uint64_t skipped;
+
+    if (log_limit_pass(&limit, &skipped))
+        log_errno(&r->log, LEVEL_CRIT, error, "%s \"%s\" failed", call, path);
+}
+
+/* No log is made for a host whose files are not there. */
+static bool root_is_there(struct request *r)
+{
+    struct stat st;
+    return r->location && stat(arena_cstr(r->arena, path_root(r)), &st) == 0;
+}
+
+static void write_named(struct request *r, const struct access_log_conf *c,
+                        const struct access_log *log)
+{
+    struct str name = value_eval(log->path, &r->eval);
+    struct open_file one = {.fd = -1}, *f = &one;
+
+    if (!name.n || memchr(name.p, 0, name.n) || !root_is_there(r))
+        return;
+    const char *path =
+        name.p[0] == '/'
+            ? arena_cstr(r->arena, name)
+            : arena_printf(r->arena, "%s%.*s", r->generation->conf.prefix,
+                           STR_ARG(name))
+                  .p;
+    if (c->files) {
+        f = open_cache_get(c->files->files, path);
+        errno = f->error;
+    } else {
+        f->fd = open(
+            path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644);
+    }
+    buf_put_u8(format_line(r, log, &scratch), '\n');
+    if (f->fd == -1)
+        report_failure(r, "open()", path);
+    else if (write(f->fd, scratch.p, scratch.n) != (ssize_t)scratch.n)
+        report_failure(r, "write() to", path);
+    if (c->files)
+        open_cache_give(c->files->files, f);
+    else if (f->fd != -1)
+        close(f->fd);
+    buf_clear(&scratch);
+}
+
+static void write_one(struct request *r, const struct access_log_conf *c,
+                      const struct access_log *log)
+{
+    if (log->sink) {
+        struct buf *line = log_sink_begin(log->sink);
+        if (!line)
+            return;
+        buf_put_u8(format_line(r, log, line), '\n');
+        log_sink_end(log->sink, request_loop(r));
+    } else if (log->syslog) {
+        format_line(r, log, &scratch);
+        syslog_send(log->syslog, log->syslog->severity, buf_str(&scratch));
+        buf_clear(&scratch);
+    } else {
+        write_named(r, c, log);
+    }
+}
+
 void access_log_write(struct request *r)
 {
     const struct location *l = r->location;
@@ -319,23 +481,17 @@ void access_log_write(struct request *r)
         return;
 
     const struct access_log_conf *c = conf_get(l->scope, &access_log_module);
-    for (size_t i = 0; i < c->logs.n; i++) {
-        const struct access_log *log = c->logs.items[i];
-        if (!is_wanted(r, log))
-            continue;
-        struct buf *line = log_sink_begin(log->sink);
-        if (!line)
-            continue;
-        value_append(log->format->text, &r->eval, log->format->absent,
-                     log->format->escape, line);
-        buf_put_u8(line, '\n');
-        log_sink_end(log->sink, request_loop(r));
-    }
+    for (size_t i = 0; i < c->logs.n; i++)
+        if (is_wanted(r, c->logs.items[i]))
+            write_one(r, c, c->logs.items[i]);
 }
 
 void access_log_flush_all(void)
 {
     log_sink_flush_all();
+    LIST_EACH(link, after, &file_caches)
+    open_cache_clear(CONTAINER(link, struct file_cache, link)->files);
+    buf_fini(&scratch);
 }
 
 uint64_t access_log_dropped(void)

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 
 /* All of the process: a reopen and the exit write every one of them. */
@@ -56,6 +58,7 @@ void log_sink_fini(struct log_sink *s)
     list_remove(&s->task.link);
     list_remove(&s->link);
     buf_fini(&s->pending);
+    buf_fini(&s->packed);
 }
 
 /* The file took nothing, or not all: leave it alone for a while. */
@@ -71,20 +74,39 @@ static void rest(struct log_sink *s, int error)
                   s->file->path);
 }
 
-void log_sink_flush(struct log_sink *s)
+/* All that is pending as one member of a gzip file (RFC 1952 section 2.2:
+ * members may follow each other). */
+static void pack(struct log_sink *s)
+{
+    z_stream z = {.next_in = s->pending.p, .avail_in = (uInt)s->pending.n};
+
+    check(deflateInit2(&z, s->gzip, Z_DEFLATED, MAX_WBITS + 16, 8,
+                       Z_DEFAULT_STRATEGY) == Z_OK);
+    size_t most = deflateBound(&z, z.avail_in);
+    z.next_out = buf_reserve(&s->packed, most);
+    z.avail_out = (uInt)most;
+    check(z.next_out && deflate(&z, Z_FINISH) == Z_STREAM_END);
+    s->packed.n += z.total_out;
+    deflateEnd(&z);
+    buf_clear(&s->pending);
+}
+
+/* What the file is given next. */
+static struct buf *outgoing(struct log_sink *s)
+{
+    if (!s->gzip)
+        return &s->pending;
+    if (s->packed.n == 0 && s->pending.n > 0)
+        pack(s);
+    return &s->packed;
+}
+
+static void write_out(struct log_sink *s, struct buf *b)
 {
     size_t sent = 0;
 
-    if (s->pending.n == 0 || clock_now_ms() < s->quiet_until_ms)
-        return;
-    if (s->file->fd == -1) {
-        drop_pending(s);
-        return;
-    }
-    timer_clear(&s->timer);
-    while (sent < s->pending.n) {
-        ssize_t n =
-            write(s->file->fd, s->pending.p + sent, s->pending.n - sent);
+    while (sent < b->n) {
+        ssize_t n = write(s->file->fd, b->p + sent, b->n - sent);
         if (n > 0) {
             sent += (size_t)n;
         } else if (n == 0 || errno != EINTR) {
@@ -92,7 +114,23 @@ void log_sink_flush(struct log_sink *s)
             break;
         }
     }
-    buf_drop(&s->pending, sent);
+    buf_drop(b, sent);
+}
+
+void log_sink_flush(struct log_sink *s)
+{
+    if ((s->pending.n == 0 && s->packed.n == 0) ||
+        clock_now_ms() < s->quiet_until_ms)
+        return;
+    if (s->file->fd == -1) {
+        drop_pending(s);
+        buf_clear(&s->packed);
+        return;
+    }
+    timer_clear(&s->timer);
+    write_out(s, outgoing(s));
+    if (s->packed.n == 0 && s->pending.n > 0 && s->gzip)
+        write_out(s, outgoing(s));
     if (s->pending.n == 0)
         report_dropped(s);
 }

@@ -22,7 +22,9 @@ struct log_sink {
     struct log_file *file;
     size_t buffer;     /* bytes of buffer=; 0: write at the turn's end */
     uint64_t flush_ms; /* 0: no time limit */
+    int gzip;          /* level 1 to 9, or 0 */
     struct buf pending;
+    struct buf packed; /* what gzip made of the last ones, on its way */
     struct loop_task task;
     struct timer timer;
     struct loop *loop;       /* of the last line */

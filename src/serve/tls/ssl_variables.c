@@ -106,6 +106,24 @@ GETTER(get_part)
     return get_text(e, (enum tls_peer_part)v->arg, out);
 }
 
+/* With a tab before each line but the first: nginx's older way of putting a
+ * certificate into a header field. */
+GETTER(get_cert)
+{
+    struct str pem, line;
+    struct buf text = {0};
+    (void)v;
+    if (!get_text(e, TLS_PEER_PEM, &pem))
+        return false;
+    while ((line = str_cut(&pem, '\n')).n) {
+        buf_put_str(&text, text.n ? STR("\n\t") : STR(""));
+        buf_put_str(&text, line);
+    }
+    *out = arena_str(e->arena, buf_str(&text));
+    buf_fini(&text);
+    return true;
+}
+
 /* As a header field's value can hold it. */
 GETTER(get_escaped_cert)
 {
@@ -128,6 +146,18 @@ const struct variable ssl_variables[] = {
     {.name = "ssl_client_verify", .get = get_verify},
     {.name = "ssl_client_s_dn", .get = get_part, .arg = TLS_PEER_SUBJECT},
     {.name = "ssl_client_i_dn", .get = get_part, .arg = TLS_PEER_ISSUER},
+    {.name = "ssl_client_s_dn_legacy",
+     .get = get_part,
+     .arg = TLS_PEER_SUBJECT_LEGACY},
+    {.name = "ssl_client_i_dn_legacy",
+     .get = get_part,
+     .arg = TLS_PEER_ISSUER_LEGACY},
+    {.name = "ssl_client_v_remain", .get = get_part, .arg = TLS_PEER_DAYS_LEFT},
+    {.name = "ssl_client_sigalg", .get = get_part, .arg = TLS_PEER_SIGNATURE},
+    {.name = "ssl_sigalg", .get = get_part, .arg = TLS_OWN_SIGNATURE},
+    {.name = "ssl_ciphers", .get = get_part, .arg = TLS_CLIENT_CIPHERS},
+    {.name = "ssl_curves", .get = get_part, .arg = TLS_CLIENT_CURVES},
+    {.name = "ssl_client_cert", .get = get_cert},
     {.name = "ssl_client_serial", .get = get_part, .arg = TLS_PEER_SERIAL},
     {.name = "ssl_client_fingerprint",
      .get = get_part,

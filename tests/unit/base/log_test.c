@@ -21,7 +21,7 @@ static void begin(struct fixture *f, enum log_level level)
     memset(f, 0, sizeof *f);
     assert_int_equal(pipe2(f->fds, O_NONBLOCK), 0);
     f->file = (struct log_file){.path = "a pipe", .fd = f->fds[1]};
-    f->target = (struct log_target){&f->file, level, NULL};
+    f->target = (struct log_target){.file = &f->file, .level = level};
     f->ctx.target = &f->target;
 }
 

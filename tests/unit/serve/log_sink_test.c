@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "support/test.h"
@@ -81,6 +82,34 @@ static void waits_for_a_full_buffer(void **state)
     close_pipe(&p);
 }
 
+static void packs_what_leaves_together(void **state)
+{
+    (void)state;
+    struct pipe_log p;
+    uint8_t packed[4096];
+    char plain[64] = "";
+    open_pipe(&p);
+    p.sink.buffer = 1000;
+    p.sink.gzip = 6;
+    put_line(&p, "one\n");
+    put_line(&p, "two\n");
+    log_sink_flush_all();
+    put_line(&p, "three\n");
+    log_sink_flush_all();
+
+    z_stream z = {.next_in = packed, .next_out = (Bytef *)plain};
+    z.avail_in = (uInt)read(p.reader, packed, sizeof packed);
+    z.avail_out = sizeof plain;
+    for (int members = 0; members < 2; members++) {
+        assert_int_equal(inflateInit2(&z, MAX_WBITS + 16), Z_OK);
+        assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+        inflateEnd(&z);
+    }
+    assert_int_equal(z.avail_in, 0);
+    assert_string_equal(plain, "one\ntwo\nthree\n");
+    close_pipe(&p);
+}
+
 static void drops_and_counts_what_a_full_pipe_can_not_take(void **state)
 {
     (void)state;
@@ -134,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(writes_all_lines_of_a_turn_at_its_end),
         TEST(waits_for_a_full_buffer),
+        TEST(packs_what_leaves_together),
         TEST(drops_and_counts_what_a_full_pipe_can_not_take),
         TEST(survives_a_reader_that_is_gone),
     };
