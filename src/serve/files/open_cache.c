@@ -64,8 +64,7 @@ int open_cache_parse(struct conf *conf, const struct conf_node *node,
         if (read_option(conf, conf_arg(node, i), allowed, s) == -1)
             return -1;
     if (!s->max)
-        return conf_fail(conf,
-                         "\"%.*s\" must have the \"max\" parameter",
+        return conf_fail(conf, "\"%.*s\" must have the \"max\" parameter",
                          STR_ARG(conf_arg(node, 0)));
     return 0;
 }
@@ -128,16 +127,15 @@ void open_cache_destroy(struct open_cache *c)
 static void open_file(const struct open_cache *c, struct entry *e)
 {
     struct open_file *f = &e->file;
-    int flags = c->settings.how == OPEN_TO_LOG
-                    ? O_WRONLY | O_APPEND | O_CREAT
-                    : O_RDONLY;
+    int flags = c->settings.how == OPEN_TO_LOG ? O_WRONLY | O_APPEND | O_CREAT
+                                               : O_RDONLY;
 
     f->error = 0;
     f->fd = open(e->path, flags | O_NONBLOCK | O_CLOEXEC, 0644);
     if (f->fd == -1 || fstat(f->fd, &f->st) == -1)
         f->error = errno;
-    bool stays = !f->error && (c->settings.how == OPEN_TO_LOG ||
-                               S_ISREG(f->st.st_mode));
+    bool stays =
+        !f->error && (c->settings.how == OPEN_TO_LOG || S_ISREG(f->st.st_mode));
     if (!stays && f->fd != -1) {
         close(f->fd);
         f->fd = -1;

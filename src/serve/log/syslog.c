@@ -19,10 +19,10 @@ enum {
 /* ---- the configuration's words ---- */
 
 static const char *const facilities[] = {
-    "kern",     "user",   "mail",   "daemon", "auth",   "intern",
-    "lpr",      "news",   "uucp",   "clock",  "authpriv", "ftp",
-    "ntp",      "audit",  "alert",  "cron",   "local0", "local1",
-    "local2",   "local3", "local4", "local5", "local6", "local7",
+    "kern",   "user",   "mail",   "daemon", "auth",     "intern",
+    "lpr",    "news",   "uucp",   "clock",  "authpriv", "ftp",
+    "ntp",    "audit",  "alert",  "cron",   "local0",   "local1",
+    "local2", "local3", "local4", "local5", "local6",   "local7",
 };
 
 static const char *const severities[] = {
@@ -47,9 +47,8 @@ static int read_tag(struct conf *conf, struct syslog_peer *p, struct str tag)
     for (size_t i = 0; i < tag.n; i++) {
         char c = ascii_lower(tag.p[i]);
         if ((c < 'a' || c > 'z') && !ascii_is_digit(c) && c != '_')
-            return conf_fail(conf,
-                             "syslog \"tag\" only allows alphanumeric "
-                             "characters and underscore");
+            return conf_fail(conf, "syslog \"tag\" only allows alphanumeric "
+                                   "characters and underscore");
     }
     p->tag = tag;
     return 0;
@@ -191,8 +190,7 @@ void syslog_send(struct syslog_peer *p, unsigned severity, struct str line)
     complaining = true;
     if (log_limit_pass(&p->failing, &skipped))
         log_errno(&log_process, LEVEL_ERROR, error,
-                  "sending to syslog server \"%.*s\" failed",
-                  STR_ARG(p->name));
+                  "sending to syslog server \"%.*s\" failed", STR_ARG(p->name));
     complaining = false;
 }
 

@@ -129,7 +129,7 @@ static uint64_t now_us(void)
 
 /* What log_process says meanwhile goes to a pipe. */
 static struct log_file log_file;
-static struct log_target log_target = {&log_file, LEVEL_INFO, NULL};
+static struct log_target log_target = {.file = &log_file, .level = LEVEL_INFO};
 static int log_pipe[2];
 
 static size_t lines_logged(void)
