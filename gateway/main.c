@@ -16,6 +16,7 @@
 #include "options.h"
 #include "resources.h"
 #include "serve/core.h"
+#include "serve/zone.h"
 #include "settings.h"
 #include "system.h"
 #include "temp_paths.h"
@@ -133,6 +134,7 @@ static int test(const struct options *o, struct load *load,
         fprintf(stderr, "penstock: the configuration file %s syntax is ok\n",
                 load->path);
     bool good = logs_open(g, &err) == 0 && temp_paths_create(g, &err) == 0 &&
+                zones_open(g, NULL, &err) == 0 &&
                 listens_open(g, NULL, 1, RESOURCES_TRY, &err) == 0;
     if (!good)
         say(LEVEL_EMERG, "%s", err.text);
@@ -150,6 +152,7 @@ static int serve(struct load *load, struct generation *g)
     int ready_fd = -1;
 
     if (logs_open(g, &err) == -1 || temp_paths_create(g, &err) == -1 ||
+        zones_open(g, NULL, &err) == -1 ||
         listens_open(g, NULL, s->workers, RESOURCES_WAIT, &err) == -1) {
         say(LEVEL_EMERG, "%s", err.text);
         generation_unref(g);

@@ -16,6 +16,7 @@
 #include "channel.h"
 #include "process.h"
 #include "resources.h"
+#include "serve/zone.h"
 #include "settings.h"
 #include "spawn.h"
 #include "system.h"
@@ -301,7 +302,8 @@ static struct generation *prepare(struct master *m, int *bundle,
         generation_load(&m->how, arena_create(LOAD_ARENA_CHUNK), err);
     if (!g)
         return NULL;
-    if (logs_open(g, err) == -1 || temp_paths_create(g, err) == -1)
+    if (logs_open(g, err) == -1 || temp_paths_create(g, err) == -1 ||
+        zones_open(g, m->current, err) == -1)
         goto drop;
     *bundle = bundle_write(&m->how, m->how.files_read, err);
     if (*bundle == -1)

@@ -10,6 +10,7 @@
 #include "serve/access_log.h"
 #include "serve/core.h"
 #include "serve/headers.h"
+#include "serve/limit.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
 #include "serve/rewrite.h"
@@ -20,6 +21,7 @@
 #include "serve/types.h"
 #include "serve/upstream.h"
 #include "serve/variables.h"
+#include "serve/zone.h"
 #include "settings.h"
 #include "temp_paths.h"
 
@@ -37,6 +39,7 @@ struct conf_module *const gateway_modules[] = {
     &static_module,
     &try_files_module,
     &access_module,
+    &limit_conn_module,
     &rewrite_module,
     &upstream_module,
     &upstream_server_module,
@@ -48,6 +51,7 @@ struct conf_module *const gateway_modules[] = {
     &tuning_module,
     &headers_module,
     &temp_paths_module,
+    &zone_module, /* the last: all others have named their zones */
     NULL,
 };
 
@@ -55,6 +59,7 @@ const struct variable *const gateway_variables[] = {
     serve_variables,
     connection_variables,
     path_variables,
+    limit_variables,
     proxy_variables,
     ssl_variables,
     NULL,

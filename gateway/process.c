@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "channel.h"
+#include "serve/zone.h"
 
 static size_t listens_of(const struct generation *g)
 {
@@ -13,7 +14,7 @@ static size_t listens_of(const struct generation *g)
 
 size_t process_fds(const struct generation *g)
 {
-    return listens_of(g) + g->files_n;
+    return listens_of(g) + g->files_n + zones_count(g);
 }
 
 int process_fd(const struct generation *g, unsigned number, size_t i)
@@ -23,7 +24,9 @@ int process_fd(const struct generation *g, unsigned number, size_t i)
         l = l->next;
     if (l)
         return l->fds[l->fds_n > 1 ? number % l->fds_n : 0];
-    return i < g->files_n ? g->files[i]->fd : -1;
+    if (i < g->files_n)
+        return g->files[i]->fd;
+    return zones_fd(g, i - g->files_n);
 }
 
 static int say(struct process *p, enum message_type type)
@@ -40,14 +43,16 @@ static int send_head(struct process *p, int bundle_fd)
     message_put_u32(&m, p->told->number);
     message_put_u32(&m, (uint32_t)listens_of(p->told));
     message_put_u32(&m, (uint32_t)p->told->files_n);
+    message_put_u32(&m, (uint32_t)zones_count(p->told));
     message_put_fd(&m, bundle_fd);
     return channel_send(p->channel, &m);
 }
 
 /* Descriptors [from, n) of told, as many as one message takes. */
-static int send_fds(struct process *p, enum message_type type, size_t *from)
+static int send_fds(struct process *p, enum message_type type, size_t *from,
+                    size_t n)
 {
-    size_t n = process_fds(p->told), at = *from;
+    size_t at = *from;
     struct message m;
     message_init(&m, type);
     message_put_u32(&m, p->told->number);
@@ -68,8 +73,9 @@ static int tell_generation(struct process *p, int bundle_fd)
             return sent;
         p->head_sent = true;
     }
-    while (p->told_fds < process_fds(p->told)) {
-        int sent = send_fds(p, MESSAGE_DESCRIPTORS, &p->told_fds);
+    size_t n = process_fds(p->told);
+    while (p->told_fds < n) {
+        int sent = send_fds(p, MESSAGE_DESCRIPTORS, &p->told_fds, n);
         if (sent != 1)
             return sent;
     }
@@ -80,9 +86,9 @@ static int tell_generation(struct process *p, int bundle_fd)
 static int tell_reopen(struct process *p)
 {
     /* The logs stand behind the sockets. */
-    size_t at = listens_of(p->told);
-    while (at < process_fds(p->told)) {
-        int sent = send_fds(p, MESSAGE_REOPEN, &at);
+    size_t at = listens_of(p->told), n = at + p->told->files_n;
+    while (at < n) {
+        int sent = send_fds(p, MESSAGE_REOPEN, &at, n);
         if (sent != 1)
             return sent;
     }

@@ -38,7 +38,7 @@ struct bundle;
 int process_tell(struct process *p, struct generation *newest, int bundle_fd);
 
 /* Descriptors of g that worker number is sent, in order: its socket of each
- * address, then the logs.  -1 past the end. */
+ * address, then the logs, then the memory of zones.  -1 past the end. */
 int process_fd(const struct generation *g, unsigned number, size_t i);
 size_t process_fds(const struct generation *g);
 

@@ -21,6 +21,7 @@
 #include "resources.h"
 #include "serve/access_log.h"
 #include "serve/listeners.h"
+#include "serve/zone.h"
 #include "settings.h"
 #include "system.h"
 
@@ -32,7 +33,7 @@ enum {
 /* A configuration of which not all has arrived. */
 struct arriving {
     unsigned number;
-    size_t listens, files;
+    size_t listens, files, zones;
     int bundle; /* -1: nothing arrives */
     int *fds;
     size_t fds_n; /* that have come */
@@ -107,6 +108,11 @@ static void forget_arriving(struct worker *w)
     *a = (struct arriving){.bundle = -1};
 }
 
+static size_t arriving_fds(const struct arriving *a)
+{
+    return a->listens + a->files + a->zones;
+}
+
 static int take_fd(int *fd)
 {
     int taken = *fd;
@@ -132,17 +138,22 @@ static int attach(struct generation *g, struct arriving *a, struct err *err)
     size_t listens = 0;
     for (struct listen *l = g->listens; l; l = l->next)
         listens++;
-    if (listens != a->listens || g->files_n != a->files)
+    size_t zones = zones_count(g);
+    if (listens != a->listens || g->files_n != a->files || zones != a->zones)
         return err_set(err,
-                       "%zu sockets and %zu logs were named, %zu and %zu "
-                       "were sent",
-                       listens, g->files_n, a->listens, a->files);
+                       "%zu sockets, %zu logs and %zu zones were named, %zu, "
+                       "%zu and %zu were sent",
+                       listens, g->files_n, zones, a->listens, a->files,
+                       a->zones);
     int *fd = a->fds;
     for (struct listen *l = g->listens; l; l = l->next)
         attach_socket(g, l, take_fd(fd++));
     for (size_t i = 0; i < g->files_n; i++, fd++)
         if (g->files[i]->fd == -1)
             g->files[i]->fd = take_fd(fd);
+    for (size_t i = 0; i < zones; i++, fd++)
+        if (zones_attach(g, i, *fd, err) == -1)
+            return -1;
     return 0;
 }
 
@@ -206,9 +217,10 @@ static void use_arrived(struct worker *w)
 
 static bool on_configuration(struct worker *w, struct message *m)
 {
-    uint32_t number, listens, files;
+    uint32_t number, listens, files, zones;
     if (!message_get_u32(m, &number) || !message_get_u32(m, &listens) ||
-        !message_get_u32(m, &files) || m->fds_n != 1)
+        !message_get_u32(m, &files) || !message_get_u32(m, &zones) ||
+        m->fds_n != 1)
         return false;
     forget_arriving(w);
     if (w->draining)
@@ -217,10 +229,11 @@ static bool on_configuration(struct worker *w, struct message *m)
         .number = number,
         .listens = listens,
         .files = files,
+        .zones = zones,
         .bundle = take_fd(&m->fds[0]),
-        .fds = xcalloc((size_t)listens + files + 1, sizeof(int)),
+        .fds = xcalloc((size_t)listens + files + zones + 1, sizeof(int)),
     };
-    if (listens + files == 0)
+    if (arriving_fds(&w->arriving) == 0)
         use_arrived(w);
     return true;
 }
@@ -233,11 +246,11 @@ static bool on_descriptors(struct worker *w, struct message *m)
         return false;
     if (a->bundle == -1 || a->number != number)
         return true; /* of one that was overtaken */
-    if (first != a->fds_n || m->fds_n > a->listens + a->files - a->fds_n)
+    if (first != a->fds_n || m->fds_n > arriving_fds(a) - a->fds_n)
         return false;
     for (size_t i = 0; i < m->fds_n; i++)
         a->fds[a->fds_n++] = take_fd(&m->fds[i]);
-    if (a->fds_n == a->listens + a->files)
+    if (a->fds_n == arriving_fds(a))
         use_arrived(w);
     return true;
 }

@@ -8,6 +8,7 @@
 #include "serve/access.h"
 #include "serve/core.h"
 #include "serve/error_page.h"
+#include "serve/limit.h"
 #include "serve/rewrite.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
@@ -161,7 +162,10 @@ static int start_handler(struct request *r, const struct handler *h)
 
 static int run_content(struct request *r)
 {
-    int verdict = access_run(r);
+    int verdict = limit_conn_run(r);
+
+    if (verdict == VERDICT_DECLINED)
+        verdict = access_run(r);
 
     if (verdict == VERDICT_DECLINED && upgrade_hook)
         verdict = upgrade_hook(r);

@@ -22,6 +22,7 @@
 #include "route/value.h"
 
 struct upstream;
+struct zone;
 
 /* One address that is listened on, and the servers behind it. */
 struct listen {
@@ -82,6 +83,7 @@ struct generation {
     struct log_file **files; /* every log that is named, by first mention */
     size_t files_n, files_capacity;
     struct conf_list debug_connections; /* struct access_rule */
+    struct zone *zones;                 /* shared memory, by first mention */
     /* Told when the generation dies: pooled upstream connections close. */
 };
 

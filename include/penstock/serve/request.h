@@ -21,6 +21,7 @@
 #include "serve/generation.h"
 
 struct client;
+struct limit_hold;
 struct request;
 
 /* What a handler says; an HTTP status (300..599) asks for that response with
@@ -134,7 +135,9 @@ struct request {
     struct upstream_trace *upstream; /* NULL when nobody did */
     struct str upstream_peer;        /* "127.0.0.1:80", or empty */
     struct str upstream_uri;
-    bool upstream_tls; /* it is spoken to by https */
+    bool upstream_tls;             /* it is spoken to by https */
+    uint8_t limit_conn, limit_req; /* enum limit_outcome */
+    struct limit_hold *limit_holds;
     struct loop_task grave;
 };
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * serve/limit.h - how many at a time, and how often: limit_conn, limit_req.
+ *
+ * Both count by a key (usually $binary_remote_addr) in a zone that all
+ * workers share.  A zone is declared once with its key; what is over a limit
+ * is refused, or waits (limit_req).  A request is looked at once, however
+ * many locations it passes.  The bridge counts sessions and messages in the
+ * same zones.
+ */
+#ifndef PENSTOCK_SERVE_LIMIT_H
+#define PENSTOCK_SERVE_LIMIT_H
+
+#include "serve/request.h"
+#include "serve/zone.h"
+
+/* What $limit_conn_status and $limit_req_status say. */
+enum limit_outcome {
+    LIMIT_NOT_ASKED = 0,
+    LIMIT_PASSED,
+    LIMIT_DELAYED,
+    LIMIT_REJECTED,
+    LIMIT_DELAYED_DRY_RUN,
+    LIMIT_REJECTED_DRY_RUN,
+};
+
+extern struct conf_module limit_conn_module;
+extern const struct variable limit_variables[];
+
+/*
+ * The limits of the request's location.  VERDICT_DECLINED to go on, or the
+ * status to answer with.
+ */
+int limit_conn_run(struct request *r);
+
+/* ---- counts, for others that have something to limit ---- */
+
+/* A zone=NAME of limit_conn_zone, wherever that stands; NULL with the
+ * sentence. */
+struct zone *limit_conn_zone_named(struct conf *conf, struct str name);
+
+/* The key of the request for a zone of limit_conn_zone or limit_req_zone;
+ * false: it has none, or a longer one than the zone takes, so it is not
+ * limited. */
+bool limit_key(struct request *r, const struct zone *zone, size_t max,
+               struct str *key);
+
+/* What is counted apart from each other under one key. */
+enum limit_what {
+    LIMIT_REQUESTS = 0,
+    LIMIT_SESSIONS = 1,
+};
+
+/* One that is counted; zone NULL: none. */
+struct limit_hold {
+    struct zone *zone; /* of a generation that the holder holds */
+    uint32_t epoch;
+    shm_ref count;
+    enum limit_what what;
+    struct limit_hold *next; /* of the same request */
+};
+
+/* Count one more, unless there are max of them.  False: there are, or the
+ * zone is full (which is logged). */
+bool limit_hold(struct limit_hold *hold, struct zone *zone,
+                enum limit_what what, struct str key, uint64_t max);
+void limit_release(struct limit_hold *hold); /* fine when it holds none */
+
+#endif
