@@ -1,29 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdlib.h>
-
-#include "base/check.h"
 #include "base/utf8.h"
 #include "bridge/session.h"
-
-struct shared *shared_create(unsigned opcode, struct str data)
-{
-    uint8_t head[WS_HEADER_MAX];
-    size_t head_n = ws_server_header(head, (enum ws_opcode)opcode, data.n);
-    struct shared *m = xmalloc(sizeof *m + head_n + data.n);
-
-    m->references = 1;
-    m->n = head_n + data.n;
-    memcpy(m->bytes, head, head_n);
-    if (data.n)
-        memcpy(m->bytes + head_n, data.p, data.n);
-    return m;
-}
-
-void shared_unref(struct shared *m)
-{
-    if (--m->references == 0)
-        free(m);
-}
 
 static void count(struct sluice_delivered *d, enum share_result result)
 {
@@ -65,7 +42,7 @@ static bool text_is_bad(struct link *l, const struct sluice_frame *f,
 
 /* To the clients that came to app (0: any) through one link. */
 static void share_on(struct link *l, unsigned app_id, struct str except,
-                     struct shared *m, struct sluice_delivered *d)
+                     struct sharing *m, struct sluice_delivered *d)
 {
     LIST_EACH(item, after, &l->sessions)
     {
@@ -82,7 +59,7 @@ static void share_on(struct link *l, unsigned app_id, struct str except,
 
 /* The same app has another number on a sibling's link. */
 static void share_on_siblings(struct link *l, const struct sluice_broadcast *b,
-                              struct shared *m, struct sluice_delivered *d)
+                              struct sharing *m, struct sluice_delivered *d)
 {
     LIST_EACH(item, after, &l->backend->pool->backends)
     {
@@ -111,12 +88,12 @@ int link_broadcast(struct link *l, const struct sluice_frame *f)
         return -SLUICE_ERROR_PROTOCOL;
     struct sluice_delivered d = {.token = b.token};
     if (!text_is_bad(l, f, b.opcode, b.data)) {
-        struct shared *m = shared_create(b.opcode, b.data);
-        share_on(l, b.app_id, b.except, m, &d);
+        struct sharing m = {.opcode = b.opcode, .data = b.data};
+        share_on(l, b.app_id, b.except, &m, &d);
         if (!(b.opts & SLUICE_BROADCAST_OWN_ONLY) &&
             l->backend->pool->conf->set.cross_backend)
-            share_on_siblings(l, &b, m, &d);
-        shared_unref(m);
+            share_on_siblings(l, &b, &m, &d);
+        sharing_fini(&m);
     }
     if (b.notify)
         deliver(l, &d);
@@ -132,14 +109,14 @@ int link_msend(struct link *l, const struct sluice_frame *f)
         return rc;
     struct sluice_delivered d = {.token = b.token};
     if (!text_is_bad(l, f, b.opcode, b.data)) {
-        struct shared *m = shared_create(b.opcode, b.data);
+        struct sharing m = {.opcode = b.opcode, .data = b.data};
         for (size_t i = 0; i < sluice_ids_count(b.ids); i++) {
             struct session *s = session_find(l, sluice_ids_at(b.ids, i));
             if (!s || !s->stream || !s->accepted)
                 continue;
-            count(&d, session_share(s, m));
+            count(&d, session_share(s, &m));
         }
-        shared_unref(m);
+        sharing_fini(&m);
     }
     if (b.notify)
         deliver(l, &d);

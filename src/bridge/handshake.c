@@ -5,12 +5,43 @@
 #include "serve/access_log.h"
 #include "ws/handshake.h"
 
+/* ---- what the request says ---- */
+
+/* Pages of a browser can set neither field.  hybi-11 gave version 8 the name
+ * of today: a client sends one of the two. */
+struct str handshake_origin(const struct request *r,
+                            const struct ws_framing *framing, bool *one)
+{
+    const struct http_head *h = &r->head;
+    struct str name = framing->origin_field;
+    size_t usual = http_head_count(h, STR("Origin"));
+    size_t count = http_head_count(h, name);
+
+    if (str_eq(name, STR("Origin"))) {
+        *one = count <= 1;
+        return http_head_find(h, name);
+    }
+    *one = count + usual <= 1;
+    return http_head_find(h, count ? name : STR("Origin"));
+}
+
+struct str handshake_location(struct request *r)
+{
+    return arena_printf(r->arena, "%s://%.*s%.*s",
+                        request_is_tls(r) ? "wss" : "ws",
+                        STR_ARG(r->head.authority), STR_ARG(r->head.path));
+}
+
 /* ---- subprotocols ---- */
 
-bool handshake_is_offered(struct request *r, struct str name)
+struct str handshake_offers(struct request *r, const struct ws_framing *framing)
 {
-    struct str offers =
-        http_head_join(&r->head, STR("Sec-WebSocket-Protocol"), r->arena);
+    return http_head_join(&r->head, framing->protocol_field, r->arena);
+}
+
+bool handshake_is_offered(struct session *s, struct str name)
+{
+    struct str offers = handshake_offers(s->request, s->framing);
     struct str token;
     while (ws_protocol_next(&offers, &token) == 1)
         if (str_eq(token, name))
@@ -18,12 +49,13 @@ bool handshake_is_offered(struct request *r, struct str name)
     return false;
 }
 
-struct str handshake_best_offer(struct request *r,
-                                const struct websocket_conf *conf)
+struct str handshake_best_offer(struct session *s)
 {
+    const struct websocket_conf *conf = s->conf;
+
     for (size_t i = 0; i < conf->protocols.n; i++) {
         const struct str *ours = conf->protocols.items[i];
-        if (handshake_is_offered(r, *ours))
+        if (handshake_is_offered(s, *ours))
             return *ours;
     }
     return (struct str){0};
@@ -37,7 +69,7 @@ static bool may_choose(struct session *s, struct str name)
 
     for (size_t i = 0; i < conf->protocols.n; i++)
         listed |= str_eq(*(const struct str *)conf->protocols.items[i], name);
-    return listed && handshake_is_offered(s->request, name);
+    return listed && handshake_is_offered(s, name);
 }
 
 /* ---- fields of the backend ---- */
@@ -72,25 +104,56 @@ static bool is_logged(struct request *r)
     return !conf->is_set || conf->logs.n;
 }
 
-void handshake_accept(struct session *s, struct str protocol,
-                      const uint8_t *fields, size_t n)
+static void put_hybi(struct buf *head, const struct session *s)
 {
-    struct request *r = s->request;
-    char accept[WS_ACCEPT_SIZE + 1];
-    struct buf head = {0};
-
-    ws_accept_of(http_head_find(&r->head, STR("Sec-WebSocket-Key")), accept);
-    buf_printf(&head,
+    buf_printf(head,
                "HTTP/1.1 101 Switching Protocols\r\n"
                "Upgrade: websocket\r\n"
                "Connection: Upgrade\r\n"
                "Sec-WebSocket-Accept: %s\r\n",
-               accept);
+               s->handshake->accept);
+}
+
+/* The first three lines of 75 are compared byte by byte; 76 takes them in any
+ * order, but wants this case. */
+static void put_hixie(struct buf *head, const struct session *s)
+{
+    bool is_75 = s->framing == &ws_framing_75;
+    const char *prefix = is_75 ? "" : "Sec-";
+    struct str location = handshake_location(s->request);
+    bool one;
+    struct str origin = handshake_origin(s->request, s->framing, &one);
+
+    buf_printf(head,
+               "HTTP/1.1 101 Web%sSocket Protocol Handshake\r\n"
+               "Upgrade: WebSocket\r\n"
+               "Connection: Upgrade\r\n",
+               is_75 ? " " : "");
+    if (origin.p)
+        buf_printf(head, "%sWebSocket-Origin: %.*s\r\n", prefix,
+                   STR_ARG(origin));
+    buf_printf(head, "%sWebSocket-Location: %.*s\r\n", prefix,
+               STR_ARG(location));
+}
+
+void handshake_accept(struct session *s, struct str protocol,
+                      const uint8_t *fields, size_t n)
+{
+    struct request *r = s->request;
+    struct buf head = {0};
+
+    if (s->framing->alphabet == WS_ALPHABET_HYBI)
+        put_hybi(&head, s);
+    else
+        put_hixie(&head, s);
     if (protocol.n)
-        buf_printf(&head, "Sec-WebSocket-Protocol: %.*s\r\n",
+        buf_printf(&head, "%.*s: %.*s\r\n", STR_ARG(s->framing->protocol_field),
                    STR_ARG(protocol));
     buf_put(&head, fields, n);
     buf_put_str(&head, STR("\r\n"));
+    if (s->framing == &ws_framing_76)
+        buf_put(&head, s->handshake->answer, WS_ANSWER_SIZE);
+    s->handshake = NULL;
 
     session_connect(s, request_take_stream(r));
     struct iovec iov = {head.p, head.n};

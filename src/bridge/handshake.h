@@ -8,13 +8,24 @@
 
 #include "bridge/session.h"
 
+/* The field of that name that says what page asks; *one is false when there
+ * are several. */
+struct str handshake_origin(const struct request *r,
+                            const struct ws_framing *framing, bool *one);
+
+/* What the client thinks it connects to, as the oldest versions want to hear
+ * it: ws://example.com/chat. */
+struct str handshake_location(struct request *r);
+
 /* Did the client offer this subprotocol? */
-bool handshake_is_offered(struct request *r, struct str name);
+bool handshake_is_offered(struct session *s, struct str name);
+/* All of them, for ws_protocol_next(). */
+struct str handshake_offers(struct request *r,
+                            const struct ws_framing *framing);
 
 /* Our first one that it offered; p NULL when the location names none or
  * nothing agrees. */
-struct str handshake_best_offer(struct request *r,
-                                const struct websocket_conf *conf);
+struct str handshake_best_offer(struct session *s);
 
 /* Send the 101 and turn the request into a connected session.  fields: lines
  * of the backend, checked. */

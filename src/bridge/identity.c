@@ -6,11 +6,11 @@
 #include "base/check.h"
 #include "base/random.h"
 
-bool identity_put(struct buf *out, struct request *r, const struct app *app)
+bool identity_put(struct buf *out, struct request *r, const struct app *app,
+                  struct str origin)
 {
     char text[ADDRESS_TEXT_MAX];
     uint8_t id[16];
-    struct str origin = http_head_find(&r->head, STR("Origin"));
     bool ok = true;
 
     random_bytes(id, sizeof id);

@@ -13,7 +13,8 @@
 #include "serve/request.h"
 
 /* METHOD, TARGET, PATH, the addresses, ORIGIN, APP, ROUTE, REQUEST_ID. */
-bool identity_put(struct buf *out, struct request *r, const struct app *app);
+bool identity_put(struct buf *out, struct request *r, const struct app *app,
+                  struct str origin);
 
 /* CAPTURE: the groups of pattern (NULL: none) in the path. */
 bool identity_put_captures(struct buf *out, struct request *r,

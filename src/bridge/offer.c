@@ -9,7 +9,11 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
 {
     struct pool *p = pool_find(pool);
 
-    *o = (struct offer){.request = r, .pool = p, .app = app, .status = 502};
+    *o = (struct offer){.request = r,
+                        .pool = p,
+                        .app = app,
+                        .origin = http_head_find(&r->head, STR("Origin")),
+                        .status = 502};
     if (bridge.draining) {
         o->status = 503;
         return false;
@@ -43,8 +47,7 @@ struct link *offer_next(struct offer *o, struct app **app)
 
     while ((o->peer = balance_pick(&p->balance, &o->ask))) {
         struct link *l = ((struct backend *)o->peer->object)->link;
-        *app = link_find_app(l, o->app, r->host, r->uri,
-                             http_head_find(&r->head, STR("Origin")), &status);
+        *app = link_find_app(l, o->app, r->host, r->uri, o->origin, &status);
         if (!status && (l->features & o->features) != o->features)
             status = 501;
         if (!status &&

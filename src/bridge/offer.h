@@ -17,6 +17,7 @@ struct offer {
     struct request *request;
     struct pool *pool;
     struct str app;         /* by name; p NULL: by pattern */
+    struct str origin;      /* may be set before the first offer_next() */
     struct balance_ask ask; /* what the request brings to the choice */
     struct peer *peer;
     unsigned status;   /* of the response when nobody takes it */

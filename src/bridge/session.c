@@ -117,7 +117,7 @@ static uint64_t check_pings(struct session *s, uint64_t now)
 {
     const struct websocket_conf *conf = s->conf;
 
-    if (!conf->ping_ms || is_kept_waiting(s))
+    if (!conf->ping_ms || !s->framing->pings || is_kept_waiting(s))
         return UINT64_MAX;
     if (s->pinged_ms) {
         uint64_t left = ms_until(s->pinged_ms, conf->ping_timeout_ms, now);
@@ -190,7 +190,8 @@ static void on_timer(struct timer *t)
 /* ---- birth ---- */
 
 struct session *session_create(struct request *r,
-                               const struct websocket_conf *conf)
+                               const struct websocket_conf *conf,
+                               struct ws_handshake *handshake)
 {
     struct session *s = xcalloc(1, sizeof *s);
     char text[ADDRESS_TEXT_MAX];
@@ -198,6 +199,8 @@ struct session *session_create(struct request *r,
 
     s->request = r;
     s->conf = conf;
+    s->handshake = handshake;
+    s->framing = handshake->framing;
     s->generation = generation_ref(r->generation);
     s->log = (struct log_ctx){
         .target = r->log.target,
@@ -248,7 +251,7 @@ void session_connect(struct session *s, struct stream *stream)
     stream_hand_over(stream, &session_events, s);
     /* Messages are often small and in a hurry; fails for a Unix socket. */
     setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ws_reader_init(&s->reader, &s->conf->limits);
+    s->framing->init(&s->reader, &s->conf->limits);
     s->heard_ms = s->written_ms = s->active_ms = clock_now_ms();
     session_set_state(s, SESSION_CONNECTED);
     timer_set(bridge.loop, &s->timer, 0);

@@ -257,7 +257,7 @@ static void on_data(void *owner, struct span *in)
             stream_pause(s->stream);
             return;
         }
-        int got = ws_reader_next(&s->reader, in, &ev);
+        int got = s->framing->next(&s->reader, in, &ev);
         if (got == 0)
             return;
         if (got > 0)
@@ -267,6 +267,17 @@ static void on_data(void *owner, struct span *in)
     }
     /* It is closing, or over: nothing that follows has a meaning. */
     span_advance(in, in->n);
+}
+
+/* Where there are no close frames the connection's end closes, unless it is
+ * inside a message. */
+static enum ending end_of_stream(struct session *s)
+{
+    if (s->framing->closes || s->reader.opcode)
+        return ENDING_CLIENT_GONE;
+    s->close_seen = s->close_sent = true;
+    s->close_code = WS_CLOSE_NONE;
+    return ENDING_CLIENT_CLOSED;
 }
 
 static void on_end(void *owner, enum stream_end end, int error)
@@ -282,7 +293,7 @@ static void on_end(void *owner, enum stream_end end, int error)
         session_abort(s, s->close_seen ? ENDING_CLIENT_CLOSED
                                        : ENDING_SOCKET_FAILED);
     } else if (s->state != SESSION_FLUSHING) {
-        session_abort(s, ENDING_CLIENT_GONE);
+        session_abort(s, end_of_stream(s));
     }
 }
 

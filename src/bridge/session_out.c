@@ -27,17 +27,21 @@ static void put(struct session *s, const void *p, size_t n)
 static void put_frame(struct session *s, const struct ws_header *h,
                       const void *p)
 {
-    uint8_t frame[WS_HEADER_MAX + COPY_MAX];
-    size_t n = ws_header_encode(frame, h);
+    uint8_t frame[WS_HEADER_MAX + COPY_MAX + WS_TAIL_MAX];
+    size_t n = s->framing->head(frame, h);
 
     if (h->length > COPY_MAX) {
         put(s, frame, n);
         put(s, p, (size_t)h->length);
-        return;
-    }
-    if (h->length)
+        n = 0;
+    } else if (h->length) {
         memcpy(frame + n, p, (size_t)h->length);
-    put(s, frame, n + (size_t)h->length);
+        n += (size_t)h->length;
+    }
+    if (s->framing->tail)
+        n += s->framing->tail(frame + n, h);
+    if (n)
+        put(s, frame, n);
 }
 
 void session_send_control(struct session *s, unsigned opcode, const void *p,
@@ -45,14 +49,18 @@ void session_send_control(struct session *s, unsigned opcode, const void *p,
 {
     struct ws_header h = {
         .opcode = (enum ws_opcode)opcode, .fin = true, .length = n};
-    put_frame(s, &h, p);
+    if (s->framing->pings)
+        put_frame(s, &h, p);
 }
 
 void session_send_close(struct session *s, unsigned code, struct str reason)
 {
     uint8_t payload[WS_CONTROL_MAX];
-    size_t n = ws_close_payload(payload, code, reason);
-    session_send_control(s, WS_CLOSE, payload, n);
+    struct ws_header h = {.opcode = WS_CLOSE, .fin = true};
+
+    if (s->framing->codes)
+        h.length = ws_close_payload(payload, code, reason);
+    put_frame(s, &h, payload);
     s->close_sent = true;
 }
 
@@ -105,11 +113,26 @@ static void share_waiting(struct session *s)
     }
 }
 
+/* The client's version has no binary messages: the backend is told once a
+ * message, and what it spent comes back. */
+static void skip_binary(struct session *s, const struct sluice_frame *f)
+{
+    if (f->header.type == SLUICE_BINARY)
+        link_send_error(s->link, s->cid, SLUICE_ERROR_UNSUPPORTED,
+                        f->header.type, SLUICE_SEVERITY_INFO,
+                        WS_CLOSE_UNSUPPORTED,
+                        "the client's version has no binary messages");
+    s->flushed_out += (uint32_t)f->payload.n;
+}
+
+static void tell_flushed(struct session *s, size_t queued);
+
 int session_take_data(struct session *s, const struct sluice_frame *f)
 {
     bool more = f->header.flags & SLUICE_FLAG_MORE;
     bool starts = f->header.type != SLUICE_CONT;
     enum ws_opcode opcode = f->header.type == SLUICE_TEXT ? WS_TEXT : WS_BINARY;
+    bool skip;
 
     if (s->close_sent)
         return 0; /* it races with a close frame, of either side */
@@ -121,7 +144,12 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
         .fin = !more,
         .length = f->payload.n,
     };
-    put_frame(s, &h, f->payload.p);
+    skip = !s->framing->binary &&
+           (starts ? opcode : (enum ws_opcode)s->out_opcode) == WS_BINARY;
+    if (skip)
+        skip_binary(s, f);
+    else
+        put_frame(s, &h, f->payload.p);
     s->outstanding_out += (uint32_t)f->payload.n;
     s->link->outstanding_out += f->payload.n;
     s->active_ms = clock_now_ms();
@@ -134,6 +162,8 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
         message_ended(s);
         share_waiting(s);
     }
+    if (skip)
+        tell_flushed(s, stream_queued(s->stream));
     return 0;
 }
 
@@ -158,6 +188,16 @@ int session_take_control(struct session *s, const struct sluice_frame *f)
     return 0;
 }
 
+/* No answer will come to a Close that cannot be written. */
+static void close_unasked(struct session *s)
+{
+    s->close_seen = true;
+    s->close_code = WS_CLOSE_NONE;
+    session_set_state(s, SESSION_FLUSHING);
+    if (!stream_queued(s->stream))
+        session_on_written(s, 0);
+}
+
 int session_take_close(struct session *s, const struct sluice_frame *f)
 {
     struct sluice_close c;
@@ -171,8 +211,12 @@ int session_take_close(struct session *s, const struct sluice_frame *f)
         return 0;
     s->by_backend = true;
     session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
-    session_set_state(s, SESSION_CLOSING);
     timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    if (!s->framing->closes) {
+        close_unasked(s);
+        return 0;
+    }
+    session_set_state(s, SESSION_CLOSING);
     /* A client that is held could not answer. */
     s->held = false;
     session_wake(s);
@@ -202,19 +246,23 @@ static bool count_flushed(struct session *s, size_t queued)
     return s->seq_flushed != before;
 }
 
+static void tell_flushed(struct session *s, size_t queued)
+{
+    bool news = count_flushed(s, queued) && s->notify;
+    if (queued == 0)
+        s->notify = false;
+    if (s->flushed_out || news)
+        link_owe(session_client(s),
+                 news || s->flushed_out >= s->window_out / 2);
+}
+
 void session_on_written(void *owner, size_t queued)
 {
     struct session *s = owner;
 
     s->written_ms = clock_now_ms();
-    if (s->link) {
-        bool news = count_flushed(s, queued) && s->notify;
-        if (queued == 0)
-            s->notify = false;
-        if (s->flushed_out || news)
-            link_owe(session_client(s),
-                     news || s->flushed_out >= s->window_out / 2);
-    }
+    if (s->link)
+        tell_flushed(s, queued);
     if (queued)
         return;
     if (s->state == SESSION_FLUSHING)
@@ -259,12 +307,14 @@ static void share_later(struct session *s, struct shared *m)
     *end = w;
 }
 
-enum share_result session_share(struct session *s, struct shared *m)
+enum share_result session_share(struct session *s, struct sharing *message)
 {
     size_t lag = stream_queued(s->stream) + s->waiting_bytes;
 
-    if (s->state != SESSION_CONNECTED)
+    if (s->state != SESSION_CONNECTED ||
+        (message->opcode == WS_BINARY && !s->framing->binary))
         return SHARE_SKIPPED;
+    struct shared *m = sharing_encode(message, s);
     if (lag && lag + m->n > s->conf->send_buffer) {
         session_fail(s, ENDING_SLOW_CLIENT);
         return SHARE_DROPPED;

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bridge/upgrade.h"
 
-#include <stdio.h>
-
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/random.h"
 #include "bridge/session.h"
 #include "handshake.h"
 #include "identity.h"
@@ -43,7 +40,8 @@ static const struct handler websocket_handler = {
 
 /* ---- is it a handshake that we take? ---- */
 
-static struct ws_handshake_request question_of(struct request *r)
+static struct ws_handshake_request
+question_of(struct request *r, const struct websocket_conf *conf)
 {
     const struct http_head *h = &r->head;
     return (struct ws_handshake_request){
@@ -55,17 +53,26 @@ static struct ws_handshake_request question_of(struct request *r)
         .key_count = http_head_count(h, STR("Sec-WebSocket-Key")),
         .version = http_head_find(h, STR("Sec-WebSocket-Version")),
         .version_count = http_head_count(h, STR("Sec-WebSocket-Version")),
-        .protocols = http_head_join(h, STR("Sec-WebSocket-Protocol"), r->arena),
-        .origin = http_head_find(h, STR("Origin")),
+        .key1 = http_head_find(h, STR("Sec-WebSocket-Key1")),
+        .key1_count = http_head_count(h, STR("Sec-WebSocket-Key1")),
+        .key2 = http_head_find(h, STR("Sec-WebSocket-Key2")),
+        .key2_count = http_head_count(h, STR("Sec-WebSocket-Key2")),
+        .versions = conf->versions,
         .has_body = !r->body_complete,
     };
 }
 
-static int refuse_malformed(struct request *r, int status, const char *why)
+static int refuse_malformed(struct request *r,
+                            const struct websocket_conf *conf, int status,
+                            const char *why)
 {
+    char versions[WS_VERSIONS_TEXT_MAX];
+    size_t n = ws_versions_text(conf->versions, versions);
+
     log_info(&r->log, "client sent an invalid WebSocket handshake: %s", why);
-    if (status == 426 || status == 400)
-        response_add(r, STR("Sec-WebSocket-Version"), STR("13"));
+    if (n && (status == 426 || status == 400))
+        response_add(r, STR("Sec-WebSocket-Version"),
+                     arena_str(r->arena, str_n(versions, n)));
     if (status == 426) {
         response_add(r, STR("Upgrade"), STR("websocket"));
         /* RFC 9110 section 7.8; it stands beside what HTTP/1.1 says there. */
@@ -79,9 +86,10 @@ static int refuse_malformed(struct request *r, int status, const char *why)
 }
 
 static int check_origin(struct request *r, const struct websocket_conf *conf,
-                        struct str origin)
+                        const struct ws_framing *framing)
 {
-    bool one = http_head_count(&r->head, STR("Origin")) <= 1;
+    bool one;
+    struct str origin = handshake_origin(r, framing, &one);
 
     if (one && origin_is_allowed(conf->origin, origin, request_is_tls(r),
                                  r->head.authority))
@@ -92,38 +100,25 @@ static int check_origin(struct request *r, const struct websocket_conf *conf,
     return conf->origin_report ? 0 : 403;
 }
 
-static int check_offers(struct request *r, struct str rest)
+static int check_offers(struct request *r, const struct websocket_conf *conf,
+                        const struct ws_framing *framing)
 {
+    struct str rest = handshake_offers(r, framing);
     struct str token;
     int rc;
     while ((rc = ws_protocol_next(&rest, &token)) == 1)
         ;
-    return rc == 0 ? 0 : refuse_malformed(r, 400, "bad Sec-WebSocket-Protocol");
+    if (rc < 0)
+        return refuse_malformed(r, conf, 400, "bad list of subprotocols");
+    return 0;
 }
 
-int bridge_upgrade(struct request *r)
+/* The handshake is complete: make a session of it. */
+static int begin(struct request *r, const struct websocket_conf *conf,
+                 struct ws_handshake *hs)
 {
-    const struct websocket_conf *conf = request_conf(r, &websocket_module);
+    struct session *s = session_create(r, conf, hs);
 
-    if (!conf->pool || r->taken)
-        return VERDICT_DECLINED;
-    struct ws_handshake_request q = question_of(r);
-    if (!ws_handshake_is_wanted(&q))
-        return VERDICT_DECLINED;
-    request_doing(r, "checking a WebSocket handshake");
-
-    struct ws_handshake hs;
-    const char *why;
-    int rc = ws_handshake_check(&q, &hs, &why);
-    if (rc < 0)
-        return refuse_malformed(r, -rc, why);
-    rc = check_origin(r, conf, q.origin);
-    if (rc == 0)
-        rc = check_offers(r, q.protocols);
-    if (rc)
-        return rc;
-
-    struct session *s = session_create(r, conf);
     r->handler = &websocket_handler;
     r->handler_state = s;
     unsigned status = upgrade_offer(s);
@@ -135,22 +130,95 @@ int bridge_upgrade(struct request *r)
         return (int)status;
     }
     if (conf->accept_auto)
-        handshake_accept(s, handshake_best_offer(r, conf), NULL, 0);
+        handshake_accept(s, handshake_best_offer(s), NULL, 0);
     return VERDICT_PENDING;
+}
+
+/* ---- the secret of hixie-76, behind the head ---- */
+
+static void on_secret(struct request *r, const uint8_t *p, size_t n, bool last)
+{
+    struct ws_handshake *hs = r->handler_state;
+    size_t have = WS_SECRET_SIZE - r->raw_left - n;
+
+    if (!last) {
+        memcpy(hs->secret + have, p, n);
+        return;
+    }
+    r->handler = NULL;
+    r->handler_state = NULL;
+    int rc = 500;
+    if (ws_answer(hs))
+        rc = begin(r, request_conf(r, &websocket_module), hs);
+    else
+        log_err(&r->log, "OpenSSL does no MD5, which version 76 needs");
+    if (rc != VERDICT_PENDING)
+        request_finish(r, rc);
+}
+
+static const struct handler secret_handler = {
+    .name = "websocket",
+    .on_body = on_secret,
+};
+
+static int wait_for_secret(struct request *r, struct ws_handshake *hs)
+{
+    r->handler = &secret_handler;
+    r->handler_state = hs;
+    request_expect_raw(r, WS_SECRET_SIZE);
+    return VERDICT_PENDING;
+}
+
+/* ---- */
+
+static int check_all(struct request *r, const struct websocket_conf *conf,
+                     const struct ws_handshake_request *q,
+                     struct ws_handshake *hs)
+{
+    const char *why;
+    int rc = ws_handshake_check(q, hs, &why);
+
+    if (rc < 0)
+        return refuse_malformed(r, conf, -rc, why);
+    rc = check_origin(r, conf, hs->framing);
+    return rc ? rc : check_offers(r, conf, hs->framing);
+}
+
+int bridge_upgrade(struct request *r)
+{
+    const struct websocket_conf *conf = request_conf(r, &websocket_module);
+
+    if (!conf->pool || r->taken)
+        return VERDICT_DECLINED;
+    struct ws_handshake_request q = question_of(r, conf);
+    if (!ws_handshake_is_wanted(&q))
+        return VERDICT_DECLINED;
+    request_doing(r, "checking a WebSocket handshake");
+
+    struct ws_handshake *hs = arena_calloc(r->arena, sizeof *hs);
+    int rc = check_all(r, conf, &q, hs);
+    if (rc) {
+        /* Eight bytes follow that are no request. */
+        if (q.key1_count || q.key2_count)
+            r->keep_alive = false;
+        return rc;
+    }
+    if (hs->framing == &ws_framing_76)
+        return wait_for_secret(r, hs);
+    return begin(r, conf, hs);
 }
 
 /* ---- to the backend ---- */
 
-static bool put_protocols(struct buf *out, struct request *r,
-                          const struct websocket_conf *conf)
+static bool put_protocols(struct buf *out, struct session *s)
 {
-    struct str offers =
-        http_head_join(&r->head, STR("Sec-WebSocket-Protocol"), r->arena);
+    const struct websocket_conf *conf = s->conf;
+    struct str offers = handshake_offers(s->request, s->framing);
     struct str name;
     bool ok = true;
 
     if (conf->accept_auto) {
-        name = handshake_best_offer(r, conf);
+        name = handshake_best_offer(s);
         return !name.n || sluice_tlv_put(out, SLUICE_TAG_SUBPROTOCOL, name);
     }
     if (!conf->protocols.n) {
@@ -160,7 +228,7 @@ static bool put_protocols(struct buf *out, struct request *r,
     }
     for (size_t i = 0; i < conf->protocols.n; i++) {
         const struct str *ours = conf->protocols.items[i];
-        if (handshake_is_offered(r, *ours))
+        if (handshake_is_offered(s, *ours))
             ok &= sluice_tlv_put(out, SLUICE_TAG_SUBPROTOCOL, *ours);
     }
     return ok;
@@ -175,9 +243,9 @@ static bool send_open(struct session *s)
     struct sluice_open o = {
         .type = SLUICE_OPEN,
         .cid = s->cid,
-        .ws_version = 13,
+        .ws_version = (uint16_t)s->framing->version,
         .http_version = r->head.version,
-        .flags = SLUICE_OPEN_BINARY_OK,
+        .flags = s->framing->binary ? SLUICE_OPEN_BINARY_OK : 0,
         .app_id = link_app_id(s->link, s->app),
         .window_out = s->window_out,
         .window_in = s->window_in,
@@ -192,9 +260,12 @@ static bool send_open(struct session *s)
         o.flags |= SLUICE_OPEN_ALREADY_OPEN;
 
     size_t begin;
+    bool one;
     bool ok = sluice_open_begin(out, &o, &begin);
-    ok &= identity_put(out, r, s->app);
-    ok &= put_protocols(out, r, s->conf);
+    ok &= identity_put(out, r, s->app, handshake_origin(r, s->framing, &one));
+    if (s->framing->alphabet == WS_ALPHABET_HIXIE)
+        ok &= sluice_tlv_put(out, SLUICE_TAG_LOCATION, handshake_location(r));
+    ok &= put_protocols(out, s);
     ok &= identity_put_captures(out, r, s->conf->pattern);
     ok &= identity_put_params(out, r, &s->conf->params);
     ok &= identity_put_headers(out, r);
@@ -214,9 +285,11 @@ unsigned upgrade_offer(struct session *s)
     struct offer o;
     struct app *app;
     struct link *l;
+    bool one;
 
     if (!offer_begin(&o, s->request, s->conf->pool->name, s->conf->app))
         return o.status;
+    o.origin = handshake_origin(s->request, s->framing, &one);
     while ((l = offer_next(&o, &app))) {
         if (!session_bind(s, l, app)) {
             offer_declined(&o, 503);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
 #include "bridge/conf.h"
+#include "ws/framing.h"
 
 static conf_setter set_pass, set_origin, set_protocol, set_versions, set_ping,
     set_send_buffer, set_param;
@@ -66,12 +67,13 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_versions",
-        .syntax = "13",
+        .syntax = "13 | 8 | 7 | 76 | 75 ...",
         .contexts = ANYWHERE,
         .arity = ARGS_1_MORE,
         .set = set_versions,
-        .default_text = "13",
-        .help = "Protocol versions that are accepted.",
+        .default_text = "13 8",
+        .help = "Protocol versions that are accepted: 13 is RFC 6455, 8 and "
+                "7 the drafts before it, 76 and 75 the first ones.",
     },
     {
         .name = "websocket_max_message",
@@ -184,6 +186,8 @@ static const struct directive websocket_directives[] = {
 static void websocket_defaults(void *conf)
 {
     *(struct websocket_conf *)conf = (struct websocket_conf){
+        .versions =
+            ws_framing_bit(&ws_framing_13) | ws_framing_bit(&ws_framing_8),
         .auto_pong = true,
         .max_message = 1 << 20,
         .max_fragments = 131072,
@@ -290,13 +294,24 @@ static int set_versions(struct conf *conf, struct conf_scope *scope,
                         const struct directive *row,
                         const struct conf_node *node, void *field)
 {
-    (void)scope;
+    struct websocket_conf *c = conf_get(scope, &websocket_module);
+    uint64_t number;
     (void)row;
     (void)field;
-    for (size_t i = 1; i < node->words_n; i++)
-        if (!str_eq(conf_arg(node, i), STR("13")))
-            return conf_fail(conf, "\"%.*s\" is not supported, expected \"13\"",
-                             STR_ARG(conf_arg(node, i)));
+
+    c->versions = 0;
+    for (size_t i = 1; i < node->words_n; i++) {
+        struct str word = conf_arg(node, i);
+        const struct ws_framing *f = NULL;
+        if (str_to_u64(word, UINT16_MAX, &number))
+            f = ws_framing_find((unsigned)number);
+        if (!f)
+            return conf_fail(conf,
+                             "invalid version \"%.*s\", expected 13, 8, 7, 76 "
+                             "or 75",
+                             STR_ARG(word));
+        c->versions |= ws_framing_bit(f);
+    }
     return 0;
 }
 

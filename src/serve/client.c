@@ -253,8 +253,15 @@ static void take_head(struct client *c, const struct http_head *head)
 static bool read_step(struct client *c, struct span *in)
 {
     struct http_event ev;
-    int rc = http_reader_next(c->reader, in, &ev);
+    int rc;
 
+    if (c->state == CLIENT_REQUEST && c->request->raw_left) {
+        if (!in->n)
+            return false;
+        exchange_raw(c->request, in);
+        return true;
+    }
+    rc = http_reader_next(c->reader, in, &ev);
     if (rc == 0)
         return false;
     if (rc < 0) {

@@ -166,6 +166,18 @@ void exchange_body(struct request *r, const uint8_t *p, size_t n)
         r->handler->on_body(r, p, n, false);
 }
 
+void exchange_raw(struct request *r, struct span *in)
+{
+    size_t n = in->n < r->raw_left ? in->n : r->raw_left;
+    const uint8_t *p = in->p;
+
+    span_advance(in, n);
+    r->raw_left -= n;
+    r->request_length += n;
+    if (!r->body_discarded && r->handler && r->handler->on_body)
+        r->handler->on_body(r, p, n, false);
+}
+
 void exchange_body_end(struct request *r)
 {
     bool known = r->body_complete;

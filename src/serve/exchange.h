@@ -22,6 +22,8 @@ void exchange_head_timed_out(struct client *c);
 bool exchange_wants_body(const struct request *r);
 void exchange_body(struct request *r, const uint8_t *p, size_t n);
 void exchange_body_end(struct request *r);
+/* What request_expect_raw() waits for. */
+void exchange_raw(struct request *r, struct span *in);
 
 void exchange_eof(struct request *r);
 void exchange_written(struct request *r, size_t queued);

@@ -45,6 +45,13 @@ bool request_is_tls(const struct request *r)
 
 /* ---- the request body ---- */
 
+void request_expect_raw(struct request *r, size_t n)
+{
+    check(r->body_complete && !r->body_ended);
+    r->raw_left = n;
+    r->body_complete = false;
+}
+
 void request_pause_body(struct request *r)
 {
     r->body_paused = true;

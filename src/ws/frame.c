@@ -12,7 +12,8 @@ static bool opcode_is_known(unsigned opcode)
     return opcode <= WS_BINARY || (opcode >= WS_CLOSE && opcode <= WS_PONG);
 }
 
-int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n)
+static inline int decode(struct ws_header *h, const uint8_t *p, size_t n,
+                         bool draft)
 {
     if (n < WS_HEADER_MIN)
         return 0;
@@ -42,7 +43,7 @@ int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n)
         length = be64_get(p + 2);
     bool overlong = (length_size == 2 && length < 126) ||
                     (length_size == 8 && length <= UINT16_MAX);
-    if (overlong)
+    if (overlong && !draft)
         return -WS_CLOSE_PROTOCOL_ERROR;
 
     *h = (struct ws_header){
@@ -55,6 +56,16 @@ int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n)
     if (masked)
         memcpy(h->key, p + size - 4, 4);
     return (int)size;
+}
+
+int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n)
+{
+    return decode(h, p, n, false);
+}
+
+int ws_header_decode_draft(struct ws_header *h, const uint8_t *p, size_t n)
+{
+    return decode(h, p, n, true);
 }
 
 size_t ws_header_encode(uint8_t out[WS_HEADER_MAX], const struct ws_header *h)

@@ -2,12 +2,13 @@
 #include "ws/handshake.h"
 
 #include <openssl/evp.h>
+#include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 enum {
     SHA1_SIZE = 20,
-    THE_VERSION = 13,
 };
 
 bool ws_handshake_is_wanted(const struct ws_handshake_request *q)
@@ -47,22 +48,36 @@ static bool version_is_legal(struct str s, unsigned *version)
     return true;
 }
 
-static int check_version(const struct ws_handshake_request *q,
-                         unsigned *version, const char **why)
+static int not_offered(const char **why)
 {
+    *why = "this version of the WebSocket protocol is not offered";
+    return -426;
+}
+
+static bool is_offered(const struct ws_handshake_request *q,
+                       const struct ws_framing *f)
+{
+    return f && q->versions & ws_framing_bit(f);
+}
+
+static int check_version(const struct ws_handshake_request *q,
+                         struct ws_handshake *hs, const char **why)
+{
+    unsigned version;
+
     if (q->version_count != 1) {
         *why = q->version_count ? "Sec-WebSocket-Version came more than once"
                                 : "Sec-WebSocket-Version is missing";
         return -400;
     }
-    if (!version_is_legal(str_trim(q->version), version)) {
+    if (!version_is_legal(str_trim(q->version), &version)) {
         *why = "Sec-WebSocket-Version is not a number from 0 to 255";
         return -400;
     }
-    if (*version != THE_VERSION) {
-        *why = "this version of the WebSocket protocol is not offered";
-        return -426;
-    }
+    /* 75 and 76 are our names; nobody may say them here. */
+    hs->framing = ws_framing_find(version);
+    if (!is_offered(q, hs->framing) || hs->framing->version > 13)
+        return not_offered(why);
     return 0;
 }
 
@@ -96,17 +111,88 @@ static int check_request(const struct ws_handshake_request *q, const char **why)
     return *why ? -400 : 0;
 }
 
-int ws_handshake_check(const struct ws_handshake_request *q,
-                       struct ws_handshake *hs, const char **why)
+static int check_hybi(const struct ws_handshake_request *q,
+                      struct ws_handshake *hs, const char **why)
 {
-    int status = check_request(q, why);
-    if (!status)
-        status = check_version(q, &hs->version, why);
+    int status = check_version(q, hs, why);
     if (!status)
         status = check_key(q, why);
     if (!status)
         ws_accept_of(str_trim(q->key), hs->accept);
     return status;
+}
+
+static int check_hixie_76(const struct ws_handshake_request *q,
+                          struct ws_handshake *hs, const char **why)
+{
+    hs->framing = &ws_framing_76;
+    if (!is_offered(q, hs->framing))
+        return not_offered(why);
+    if (q->key1_count == 1 && q->key2_count == 1 &&
+        ws_key_number(q->key1, &hs->numbers[0]) &&
+        ws_key_number(q->key2, &hs->numbers[1]))
+        return 0;
+    *why = "Sec-WebSocket-Key1 and -Key2 are not one key each that hides a "
+           "number";
+    return -400;
+}
+
+int ws_handshake_check(const struct ws_handshake_request *q,
+                       struct ws_handshake *hs, const char **why)
+{
+    int status = check_request(q, why);
+    if (status)
+        return status;
+    if (q->version_count || q->key_count)
+        return check_hybi(q, hs, why);
+    if (q->key1_count || q->key2_count)
+        return check_hixie_76(q, hs, why);
+    /* Nothing at all is hixie-75, or a mistake. */
+    hs->framing = &ws_framing_75;
+    return is_offered(q, hs->framing) ? 0 : check_hybi(q, hs, why);
+}
+
+bool ws_key_number(struct str key, uint32_t *number)
+{
+    uint64_t digits = 0, blanks = 0;
+
+    for (size_t i = 0; i < key.n; i++) {
+        if (key.p[i] == ' ')
+            blanks++;
+        if (!ascii_is_digit(key.p[i]))
+            continue;
+        digits = digits * 10 + (uint64_t)(key.p[i] - '0');
+        if (digits > UINT32_MAX)
+            return false;
+    }
+    if (!blanks || digits % blanks)
+        return false;
+    *number = (uint32_t)(digits / blanks);
+    return true;
+}
+
+bool ws_answer(struct ws_handshake *hs)
+{
+    uint8_t text[8 + WS_SECRET_SIZE];
+
+    be32_put(text, hs->numbers[0]);
+    be32_put(text + 4, hs->numbers[1]);
+    memcpy(text + 8, hs->secret, WS_SECRET_SIZE);
+    return EVP_Digest(text, sizeof text, hs->answer, NULL, EVP_md5(), NULL) ==
+           1;
+}
+
+size_t ws_versions_text(unsigned versions, char out[WS_VERSIONS_TEXT_MAX])
+{
+    const struct ws_framing *f;
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; (f = ws_framing_at(i)); i++)
+        if (versions & ws_framing_bit(f) && f->version <= 13)
+            n += (size_t)snprintf(out + n, WS_VERSIONS_TEXT_MAX - n, "%s%u",
+                                  n ? ", " : "", f->version);
+    return n;
 }
 
 void ws_accept_of(struct str key, char out[WS_ACCEPT_SIZE + 1])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ws/reader.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "ws/close.h"
 #include "ws/mask.h"
@@ -8,6 +9,10 @@
 /* What the steps below return besides the codes of ws_reader_next(). */
 enum {
     GO_ON = 2 /* something was used, no event came of it */
+};
+
+enum {
+    CODE_TOO_LARGE = 1004 /* of hybi-07 to -12; later it was reserved */
 };
 
 void ws_reader_init(struct ws_reader *r, const struct ws_limits *limits)
@@ -49,6 +54,8 @@ static int control_event(struct ws_reader *r, const struct ws_header *h,
     if (h->opcode == WS_CLOSE) {
         ev->type = WS_EVENT_CLOSE;
         r->closed = true;
+        if (r->draft && payload.n >= 2 && be16_get(payload.p) == CODE_TOO_LARGE)
+            be16_put(payload.p, WS_CLOSE_TOO_BIG);
         int got = ws_close_decode(payload, &ev->code, &ev->data);
         return got < 0 ? got : 1;
     }
@@ -95,7 +102,8 @@ static int take_header(struct ws_reader *r, struct span *in,
         return -WS_CLOSE_PROTOCOL_ERROR;
 
     struct ws_header h;
-    int got = ws_header_decode(&h, in->p, in->n);
+    int got = r->draft ? ws_header_decode_draft(&h, in->p, in->n)
+                       : ws_header_decode(&h, in->p, in->n);
     if (got <= 0)
         return got;
     size_t size = (size_t)got;

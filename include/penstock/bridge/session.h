@@ -15,7 +15,8 @@
 #include "bridge/endings.h"
 #include "bridge/link.h"
 #include "serve/request.h"
-#include "ws/reader.h"
+#include "ws/framing.h"
+#include "ws/handshake.h"
 
 enum {
     /* Auto pongs stop while so much waits for the client: it may answer just
@@ -43,6 +44,14 @@ struct shared {
     uint8_t bytes[];
 };
 
+/* One message on its way to several sessions: what was encoded for those that
+ * came before.  The data must outlive it. */
+struct sharing {
+    unsigned opcode;
+    struct str data;
+    struct shared *encoded[WS_ALPHABETS];
+};
+
 /* Shared messages that wait for the end of a fragmented one. */
 struct shared_wait {
     struct shared_wait *next;
@@ -59,6 +68,8 @@ struct session {
     struct timer timer;
     struct loop_task grave;
     struct log_ctx log;
+    const struct ws_framing *framing; /* of the client's version */
+    struct ws_handshake *handshake;   /* of the request, until the 101 */
     struct ws_reader reader;
     struct buf pending;          /* of the message under way, not yet sent on */
     struct shared *close_reason; /* of the client, or NULL */
@@ -122,7 +133,8 @@ static inline bool session_is_open(const struct session *s)
 
 /* ---- session.c ---- */
 struct session *session_create(struct request *r,
-                               const struct websocket_conf *conf);
+                               const struct websocket_conf *conf,
+                               struct ws_handshake *handshake);
 void session_set_state(struct session *s, enum session_state state);
 /* Bind to a link (it gets an id there), or let go of it without a word. */
 bool session_bind(struct session *s, struct link *l, struct app *app);
@@ -168,14 +180,17 @@ void session_on_written(void *owner, size_t queued);
 
 enum share_result {
     SHARE_QUEUED = 0,
-    SHARE_SKIPPED, /* it is closing */
+    SHARE_SKIPPED, /* it is closing, or cannot be told such a thing */
     SHARE_DROPPED, /* it lagged too far behind and is closed */
 };
-enum share_result session_share(struct session *s, struct shared *message);
-struct shared *shared_create(unsigned opcode, struct str data);
-void shared_unref(struct shared *m);
+enum share_result session_share(struct session *s, struct sharing *message);
 void session_drop_waiting(struct session *s);
 
+/* ---- shared.c ---- */
+void sharing_fini(struct sharing *m);
+/* As this session's client reads it; borrowed. */
+struct shared *sharing_encode(struct sharing *m, const struct session *s);
+void shared_unref(struct shared *m);
 /* ---- upgrade.c ---- */
 int upgrade_accepted(struct session *s, const struct sluice_frame *f);
 int upgrade_rejected(struct session *s, const struct sluice_frame *f);

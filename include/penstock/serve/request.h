@@ -113,6 +113,7 @@ struct request {
     uint64_t body_received;
     uint64_t bytes_sent; /* to the client, head and body */
     uint64_t body_sent;
+    size_t raw_left;    /* request_expect_raw() */
     bool body_complete; /* no more of the request body will come */
     bool body_ended;    /* and the reader has said so */
     bool body_paused;
@@ -191,6 +192,14 @@ void request_finish(struct request *r, int verdict);
 int request_redirect_internally(struct request *r, struct str uri,
                                 struct str args);
 int request_named_location(struct request *r, struct str name);
+
+/*
+ * n bytes follow the head although no field says so (an old WebSocket
+ * handshake): they come as a body does, and are nothing of the next request.
+ * Called by a handler's start, or where that is chosen, for a request without
+ * a body.
+ */
+void request_expect_raw(struct request *r, size_t n);
 
 /* Stop and go on reading the request body. */
 void request_pause_body(struct request *r);

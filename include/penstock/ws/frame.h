@@ -59,6 +59,10 @@ static inline bool ws_is_control(unsigned opcode)
  */
 int ws_header_decode(struct ws_header *h, const uint8_t *p, size_t n);
 
+/* The same for drafts before hybi-14: a length may be written in more bytes
+ * than it needs. */
+int ws_header_decode_draft(struct ws_header *h, const uint8_t *p, size_t n);
+
 /*
  * Write h at out, with the shortest length form that fits (5.2).
  * Returns bytes written, 2..14.  h must be legal: this cannot fail.

@@ -68,11 +68,13 @@ struct ws_reader {
      */
     uint8_t extension_rsv;
     bool expect_mask;
+    bool draft; /* versions 7 and 8, see ws/framing.h */
 
     bool in_frame;  /* a data frame's header was read, its payload not */
     bool fin;       /* that frame is the last of its message */
     bool first;     /* the next chunk is the message's first */
     bool closed;    /* a Close was read: nothing after it counts */
+    uint8_t state;  /* of a framing that has more of them */
     int16_t failed; /* the negative code that was returned, or 0 */
 };
 

@@ -50,7 +50,7 @@ static void refuses_before_the_backend_is_asked(void **state)
             fail_msg("%s: %d", cases[i].fields, p->verdict);
         if (p->verdict == 426)
             assert_non_null(
-                strstr((char *)p->fields.p, "Sec-WebSocket-Version=13;"));
+                strstr((char *)p->fields.p, "Sec-WebSocket-Version=13, 8, 7;"));
         paper_free(p);
     }
     assert_true(fake_is_silent(fake_of(0)));

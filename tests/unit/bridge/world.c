@@ -93,6 +93,12 @@ void response_reset(struct request *r)
     buf_clear(&paper_of(r)->fields);
 }
 
+void request_expect_raw(struct request *r, size_t n)
+{
+    r->raw_left = n;
+    r->body_complete = false;
+}
+
 struct stream *request_take_stream(struct request *r)
 {
     r->taken = true;
@@ -123,6 +129,7 @@ int world_begin(void **state)
     world.conf = (struct websocket_conf){
         .pool = &world.pool,
         .origin = origin_rules_create(world.arena),
+        .versions = ~0u,
         .auto_pong = true,
         .limits = {1 << 20, 1 << 20, 1000},
         .max_message = 1 << 20,
@@ -382,17 +389,17 @@ void fake_accept_client(struct fake *b, uint64_t cid, const char *protocol)
 
 /* ---- the client ---- */
 
-static void fill_fields(struct paper *p, const char *more)
+static void fill_fields(struct paper *p, const char *more, bool old)
 {
     struct buf text = {0};
     buf_printf(&text,
                "Host: example.com\n"
                "Upgrade: websocket\n"
                "Connection: Upgrade\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n"
-               "%s",
+               "%s%s",
+               old ? "" : "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n",
                more);
-    if (!strstr(more, "Sec-WebSocket-Version"))
+    if (!old && !strstr(more, "Sec-WebSocket-Version"))
         buf_printf(&text, "Sec-WebSocket-Version: 13\n");
     struct str rest = arena_str(p->r.arena, buf_str(&text));
     buf_fini(&text);
@@ -406,7 +413,7 @@ static void fill_fields(struct paper *p, const char *more)
     }
 }
 
-struct paper *paper_ask(const char *fields)
+static struct paper *ask(const char *fields, bool old)
 {
     struct paper *p = xcalloc(1, sizeof *p);
     int pair[2];
@@ -427,11 +434,35 @@ struct paper *paper_ask(const char *fields)
     p->r.head.method = METHOD_GET;
     p->r.head.method_text = STR("GET");
     p->r.head.target = STR("/ws?x=1");
+    p->r.head.path = STR("/ws?x=1");
     p->r.head.authority = STR("example.com");
     p->r.head.version = 11;
-    fill_fields(p, fields);
+    fill_fields(p, fields, old);
     p->verdict = bridge_upgrade(&p->r);
     return p;
+}
+
+struct paper *paper_ask(const char *fields)
+{
+    return ask(fields, false);
+}
+
+struct paper *paper_ask_old(const char *fields)
+{
+    return ask(fields, true);
+}
+
+void paper_behind(struct paper *p, const void *bytes, size_t n)
+{
+    struct request *r = &p->r;
+
+    assert_true(r->raw_left >= n);
+    r->raw_left -= n;
+    r->handler->on_body(r, bytes, n, false);
+    if (r->raw_left)
+        return;
+    r->body_complete = true;
+    r->handler->on_body(r, NULL, 0, true);
 }
 
 void paper_free(struct paper *p)

@@ -85,6 +85,10 @@ void fake_accept_client(struct fake *b, uint64_t cid, const char *protocol);
 /* A GET with these fields ("Name: value\n..."), besides the usual ones of a
  * handshake; given to bridge_upgrade(). */
 struct paper *paper_ask(const char *fields);
+/* The same without the key and the version of hybi. */
+struct paper *paper_ask_old(const char *fields);
+/* Bytes behind the head that request_expect_raw() waits for. */
+void paper_behind(struct paper *p, const void *bytes, size_t n);
 void paper_free(struct paper *p);
 void paper_send(struct paper *p, const void *bytes, size_t n);
 /* A frame, masked. */

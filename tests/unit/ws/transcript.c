@@ -43,7 +43,9 @@ void put_pieces(struct buf *out, const struct piece pieces[FRAMES_MAX])
 void transcript_begin(void *transcript)
 {
     struct transcript *t = transcript;
-    ws_reader_init(&t->reader, &t->limits);
+    if (!t->framing)
+        t->framing = &ws_framing_13;
+    t->framing->init(&t->reader, &t->limits);
     t->reader.extension_rsv = t->extension_rsv;
     t->reader.expect_mask = !t->client;
     t->shown = 0;
@@ -124,7 +126,7 @@ int transcript_feed(void *transcript, struct span *in)
     uint8_t *start = in->p;
     int got;
 
-    while ((got = ws_reader_next(&t->reader, in, &ev)) == 1) {
+    while ((got = t->framing->next(&t->reader, in, &ev)) == 1) {
         /* The data lies within what was used. */
         if (ev.data.n && (ev.data.p < start || ev.data.p + ev.data.n > in->p))
             fail_msg("%s: data outside the input", t->why);
@@ -139,7 +141,7 @@ int transcript_feed(void *transcript, struct span *in)
         return 0;
     }
     buf_printf(&t->out, "%s%d", t->out.n ? " " : "", got);
-    if (ws_reader_next(&t->reader, in, &ev) != got)
+    if (t->framing->next(&t->reader, in, &ev) != got)
         fail_msg("%s: went on after %d", t->why, got);
     return got;
 }

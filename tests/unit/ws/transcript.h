@@ -12,7 +12,7 @@
 #include "support/test.h"
 
 #include "base/buf.h"
-#include "ws/reader.h"
+#include "ws/framing.h"
 
 enum {
     RAW = -1,      /* the bytes as they are, not a frame */
@@ -31,6 +31,7 @@ struct piece {
     }
 
 struct transcript {
+    const struct ws_framing *framing; /* NULL: that of version 13 */
     struct ws_reader reader;
     struct ws_limits limits;
     uint8_t extension_rsv;
