@@ -45,6 +45,8 @@ struct conf_module *const gateway_modules[] = {
     &upstream_server_module,
     &upstream_method_module,
     &proxy_module,
+    &proxy_rewrite_module,
+    &proxy_socket_module,
     &proxy_ssl_module,
     &backend_module,
     &websocket_module,

@@ -290,7 +290,8 @@ struct link *link_create(struct backend *b)
         return NULL;
     }
     struct link *l = xcalloc(1, sizeof *l);
-    l->stream = stream_connect(bridge.loop, &to, &link_events, l, &pending);
+    l->stream =
+        stream_connect(bridge.loop, &to, NULL, &link_events, l, &pending);
     if (!l->stream) {
         int error = errno;
         free(l);

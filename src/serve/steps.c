@@ -47,6 +47,8 @@ static bool body_may_be_discarded(const struct request *r)
         return true;
     if (r->head.expect_continue && !r->continue_sent && !r->body_received)
         return false; /* the client may or may not send it (RFC 9110 10.1.1) */
+    if (r->handler && r->handler->on_body && !r->body_discarded)
+        return true; /* somebody reads it; see request_complete() */
     return r->head.body == BODY_LENGTH &&
            r->head.content_length - r->body_received <= DISCARD_MAX;
 }
@@ -259,6 +261,10 @@ void request_complete(struct request *r)
         client_abort(r->client);
         return;
     }
+    if (r->keep_alive && !r->body_ended &&
+        (r->head.body == BODY_CHUNKED ||
+         r->head.content_length - r->body_received > DISCARD_MAX))
+        r->keep_alive = false; /* the rest is lingered for */
     if (r->keep_alive && !r->body_ended) {
         r->body_discarded = true; /* its end comes back here */
         if (r->body_paused)

@@ -28,6 +28,19 @@ enum next_upstream {
     NEXT_OFF = 1 << 11,
 };
 
+/* proxy_ignore_headers: fields of a response that are not acted on. */
+enum proxy_ignore {
+    IGNORE_ACCEL_REDIRECT = 1 << 0,
+    IGNORE_ACCEL_EXPIRES = 1 << 1,
+    IGNORE_ACCEL_LIMIT_RATE = 1 << 2,
+    IGNORE_ACCEL_BUFFERING = 1 << 3,
+    IGNORE_ACCEL_CHARSET = 1 << 4,
+    IGNORE_EXPIRES = 1 << 5,
+    IGNORE_CACHE_CONTROL = 1 << 6,
+    IGNORE_SET_COOKIE = 1 << 7,
+    IGNORE_VARY = 1 << 8,
+};
+
 /* proxy_set_header NAME VALUE; */
 struct proxy_field {
     struct str name;
@@ -52,8 +65,6 @@ struct proxy_conf {
     bool pass_request_headers;
     bool pass_request_body;
     struct value *method, *set_body; /* NULL: the client's */
-    bool redirect_off;
-    struct conf_list redirects; /* struct proxy_redirect */
     uint64_t connect_timeout_ms, send_timeout_ms, read_timeout_ms;
     bool buffering;
     uint64_t buffer_size; /* bytes: the largest response head */
@@ -64,18 +75,17 @@ struct proxy_conf {
     bool intercept_errors;
     unsigned next_upstream; /* enum next_upstream, or'ed */
     uint64_t next_tries, next_timeout_ms;
-    bool socket_keepalive;
-    bool websocket;   /* proxy_websocket on */
-    unsigned upgrade; /* 0: websocket only, 1: any */
-};
-
-struct proxy_redirect {
-    struct value *from, *to;
-    struct regex *regex; /* instead of from */
+    unsigned ignore_headers; /* enum proxy_ignore, or'ed */
+    bool pass_trailers;
+    struct conf_list early_hints; /* struct value */
+    bool websocket;               /* proxy_websocket on */
+    unsigned upgrade;             /* 0: websocket only, 1: any */
 };
 
 extern struct conf_module proxy_module;
-extern struct conf_module proxy_ssl_module; /* after it in the list */
+/* After it in the list: */
+extern struct conf_module proxy_rewrite_module, proxy_socket_module,
+    proxy_ssl_module;
 extern const struct handler proxy_handler;
 
 /* $proxy_host, $proxy_port, $proxy_add_x_forwarded_for is not among them,
@@ -94,18 +104,23 @@ enum proxy_state {
 /* What was tried, for $upstream_addr and its like. */
 struct upstream_try {
     struct str address;
-    unsigned status;                                      /* 0: none came */
+    unsigned status; /* what came, or why nothing did; 0: not known yet */
     uint64_t started_us, connected_us, head_us, ended_us; /* 0: never */
-    uint64_t received, sent;                              /* bytes */
+    uint64_t received, sent, body;                        /* bytes */
+    bool redirected; /* an internal redirect lies before it */
 };
 
 enum { UPSTREAM_TRIES_MAX = 16 };
 
+/* All that a request's upstreams did, over internal redirects. */
 struct upstream_trace {
     struct upstream_try tries[UPSTREAM_TRIES_MAX];
     size_t n;
+    bool redirected;       /* since the last try */
     struct http_head head; /* of the last response */
-    struct str host;       /* $proxy_host */
+    struct http_field *trailers;
+    size_t trailers_n;
+    struct str host; /* $proxy_host */
     uint16_t port;
 };
 
@@ -126,9 +141,11 @@ struct proxy {
     struct proxy_ssl ssl;
     struct balance_ask ask;
     uint64_t picked_ms; /* when the peer of this try was chosen */
+    struct connect_options dial;
     unsigned tries_left;
     uint64_t started_ms;
-    struct upstream_trace trace;
+    struct upstream_trace *trace; /* the request's */
+    uint64_t sent_before;         /* bytes on conn when it was taken */
 
     struct str head;    /* the request head that goes out */
     struct buf body;    /* request body that may have to be sent again */
@@ -138,8 +155,9 @@ struct proxy {
     bool upgrade_asked; /* Upgrade went out */
     bool request_sent;  /* something left for the peer */
     bool response_ended;
-    unsigned interims; /* 1xx responses so far */
-    bool keep;         /* the connection may be kept */
+    bool sends_head; /* the method that goes out */
+    bool buffering;
+    bool keep; /* the connection may be kept */
     struct http_head response;
     struct stream *client_stream; /* in a tunnel */
     uint64_t tunnel_sent;

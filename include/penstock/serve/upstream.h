@@ -10,6 +10,7 @@
 #define PENSTOCK_SERVE_UPSTREAM_H
 
 #include "http/reader.h"
+#include "io/connect.h"
 #include "io/stream.h"
 #include "io/timer.h"
 #include "serve/generation.h"
@@ -47,7 +48,8 @@ struct upstream_conn {
     struct tls *tls;                 /* NULL: plain */
     struct tls_context *tls_context; /* and what it was dialled with */
     char *tls_name;
-    bool reused; /* it has served a request before */
+    struct address *local; /* it was dialled from; NULL: the kernel's choice */
+    bool reused;           /* it has served a request before */
     struct loop_task grave;
 };
 
@@ -67,14 +69,16 @@ struct upstream *upstream_of_host(struct conf *conf, struct str host,
                                   uint16_t default_port);
 
 /* An idle connection to one of the upstream's peers, with TLS as it is
- * wanted, or NULL. */
+ * wanted and from that address, or NULL. */
 struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p,
-                                         const struct proxy_ssl *want);
+                                         const struct proxy_ssl *want,
+                                         const struct address *local);
 
 /* Dial the peer.  NULL with errno. */
 struct upstream_conn *upstream_dial(struct loop *loop, struct upstream *u,
                                     struct peer *p,
                                     const struct http_limits *limits,
+                                    const struct connect_options *how,
                                     bool *pending);
 
 /* The request is done with it: keep it, or close it. */

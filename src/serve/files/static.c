@@ -221,7 +221,6 @@ static int send_regular(struct request *r, int fd, const struct stat *st)
 
     if (c->etag)
         have.etag = arena_str(r->arena, static_etag(st->st_mtime, size, etag));
-    response_reset(r);
     r->response.status = 200;
     r->response.last_modified = have.modified;
     r->response.etag = have.etag;
@@ -234,8 +233,9 @@ static int send_regular(struct request *r, int fd, const struct stat *st)
                           : http_condition_evaluate(&r->head, &have,
                                                     (enum http_since)c->since);
     if (answer == 200) {
-        r->response.content_type =
-            types_find(request_conf(r, &types_module), r->uri);
+        if (!r->response.content_type.p) /* else X-Accel-Redirect's */
+            r->response.content_type =
+                types_find(request_conf(r, &types_module), r->uri);
         return r->error_page_used ? send_slice(r, fd, 0, size)
                                   : send_ranges(r, fd, size, &have);
     }

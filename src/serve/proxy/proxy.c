@@ -2,7 +2,6 @@
 #include "serve/proxy.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -22,8 +21,8 @@ static int evaluate_url(struct proxy *p, struct str *uri)
         log_err(&r->log, "invalid URL prefix in \"%.*s\"", STR_ARG(text));
         return 500;
     }
-    p->trace.host = url.host;
-    p->trace.port = url.port;
+    p->trace->host = url.host;
+    p->trace->port = url.port;
     r->upstream_tls = url.tls;
     p->upstream = upstream_find(r->generation,
                                 proxy_url_key(r->arena, r->generation, &url));
@@ -71,8 +70,8 @@ static int choose_upstream(struct proxy *p, struct str *uri)
         return evaluate_url(p, uri);
     p->upstream = c->upstream;
     r->upstream_tls = c->tls;
-    p->trace.host = c->host;
-    p->trace.port = c->port;
+    p->trace->host = c->host;
+    p->trace->port = c->port;
     /* After a rewrite it is not the location that begins the URI. */
     bool replaces =
         c->uri.p && r->location->kind != LOCATION_NAMED && !r->uri_rewritten;
@@ -84,15 +83,19 @@ static int choose_upstream(struct proxy *p, struct str *uri)
 
 static struct upstream_try *this_try(struct proxy *p)
 {
-    return &p->trace.tries[p->trace.n - 1];
+    return &p->trace->tries[p->trace->n - 1];
 }
 
 static void begin_try(struct proxy *p, struct peer *peer)
 {
-    if (p->trace.n == UPSTREAM_TRIES_MAX)
-        p->trace.n--; /* the last place is overwritten */
-    p->trace.tries[p->trace.n++] = (struct upstream_try){
-        .address = peer->name, .started_us = clock_now_us()};
+    if (p->trace->n == UPSTREAM_TRIES_MAX)
+        p->trace->n--; /* the last place is overwritten */
+    p->trace->tries[p->trace->n++] = (struct upstream_try){
+        .address = peer->name,
+        .started_us = clock_now_us(),
+        .redirected = p->trace->redirected,
+    };
+    p->trace->redirected = false;
 }
 
 static void end_try(struct proxy *p)
@@ -110,6 +113,8 @@ static void let_go(struct proxy *p, bool keep)
     if (!c)
         return;
     p->conn = NULL;
+    if (c->stream)
+        this_try(p)->sent = c->stream->bytes_out - p->sent_before;
     end_try(p);
     upstream_release(p, c->peer);
     if (keep) {
@@ -127,12 +132,7 @@ void proxy_arm(struct proxy *p, uint64_t ms)
 
 static void connected(struct proxy *p)
 {
-    struct upstream_conn *c = p->conn;
-
     this_try(p)->connected_us = clock_now_us();
-    if (p->conf->socket_keepalive)
-        setsockopt(c->stream->fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1},
-                   sizeof(int));
     p->state = PROXY_SENDING;
     request_doing(p->request, "sending request to upstream");
     proxy_send_request(p);
@@ -169,8 +169,9 @@ static void adopt(struct proxy *p, struct upstream_conn *c)
     p->conn = c;
     c->proxy = p;
     c->requests++;
+    p->sent_before = c->stream->bytes_out;
     http_reader_reset(c->reader, &p->conf->limits);
-    if (p->request->head.method == METHOD_HEAD)
+    if (p->sends_head)
         http_reader_expect_no_body(c->reader);
 }
 
@@ -186,7 +187,7 @@ static int try_peer(struct proxy *p)
         uint64_t now_ms = clock_now_ms();
         struct peer *peer = upstream_pick(p);
         if (!peer) {
-            if (!p->trace.n)
+            if (!p->trace->n)
                 log_err(&r->log, "no live upstreams");
             return 502;
         }
@@ -197,7 +198,7 @@ static int try_peer(struct proxy *p)
         request_doing(r, "connecting to upstream");
 
         struct upstream_conn *c =
-            upstream_take_idle(p->upstream, peer, &p->ssl);
+            upstream_take_idle(p->upstream, peer, &p->ssl, p->dial.local);
         if (c) {
             stream_hand_over(c->stream, &proxy_upstream_events, c);
             adopt(p, c);
@@ -206,7 +207,7 @@ static int try_peer(struct proxy *p)
         }
         bool pending;
         c = upstream_dial(request_loop(r), p->upstream, peer, &p->conf->limits,
-                          &pending);
+                          &p->dial, &pending);
         if (c && proxy_ssl_dial(p, c) == -1) {
             upstream_conn_close(c);
             c = NULL;
@@ -222,6 +223,7 @@ static int try_peer(struct proxy *p)
         }
         log_errno(&r->log, LEVEL_ERROR, errno, "connect() to %.*s failed",
                   STR_ARG(peer->name));
+        this_try(p)->status = 502;
         end_try(p);
         upstream_release(p, peer);
         balance_failed(&p->upstream->balance, peer, now_ms);
@@ -279,6 +281,8 @@ void proxy_try_failed(struct proxy *p, unsigned why, unsigned status)
     if (!forgive_stale_connection(p, why) && p->conn && is_failure &&
         balance_failed(&p->upstream->balance, p->conn->peer, now_ms))
         log_warn(&p->request->log, "upstream server temporarily disabled");
+    if (p->trace->n && !this_try(p)->status)
+        this_try(p)->status = status;
     let_go(p, false);
     int verdict = (int)status;
     if (proxy_may_retry(p, why) && proxy_has_another_peer(p)) {
@@ -326,6 +330,18 @@ void proxy_finish(struct proxy *p, int verdict)
 
 /* ---- the handler ---- */
 
+/* Another handler of this request may have asked upstreams before. */
+static void trace_begin(struct proxy *p)
+{
+    struct request *r = p->request;
+
+    if (r->upstream)
+        r->upstream->redirected = r->upstream->n > 0;
+    else
+        r->upstream = arena_calloc(r->arena, sizeof *r->upstream);
+    p->trace = r->upstream;
+}
+
 static int proxy_start(struct request *r)
 {
     const struct proxy_conf *conf = request_conf(r, &proxy_module);
@@ -340,7 +356,9 @@ static int proxy_start(struct request *r)
     p->body_ended = r->body_complete;
     buf_init(&p->body, (size_t)conf->body_buffer_size);
     r->handler_state = p;
-    r->upstream = &p->trace;
+    trace_begin(p);
+    p->buffering = conf->buffering;
+
     r->output_max = conf->buffering
                         ? (size_t)(conf->buffers * conf->buffers_size)
                         : (size_t)conf->buffer_size;
@@ -353,10 +371,23 @@ static int proxy_start(struct request *r)
         verdict = proxy_make_head(p, uri);
     if (verdict != VERDICT_DECLINED)
         return verdict;
+    proxy_socket_choose(p);
     upstream_ask(p);
     if (!p->body_ended)
         request_send_continue(r);
     return try_peer(p);
+}
+
+/* The upstream is done with; another location answers. */
+void proxy_leave(struct proxy *p, struct str target)
+{
+    struct request *r = p->request;
+
+    p->state = PROXY_OVER;
+    if (p->conn)
+        balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
+    let_go(p, false);
+    request_finish(r, proxy_accel_redirect(p, target));
 }
 
 static void proxy_on_body(struct request *r, const uint8_t *data, size_t n,

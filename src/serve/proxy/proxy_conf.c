@@ -114,42 +114,18 @@ static int set_value(struct conf *conf, struct conf_scope *scope,
     return *value ? 0 : -1;
 }
 
-static int set_redirect(struct conf *conf, struct conf_scope *scope,
-                        const struct directive *row,
-                        const struct conf_node *node, void *field)
+static int set_early_hints(struct conf *conf, struct conf_scope *scope,
+                           const struct directive *row,
+                           const struct conf_node *node, void *field)
 {
-    struct proxy_conf *c = field;
-    struct str from = conf_arg(node, 1);
-    struct proxy_redirect *rule = arena_calloc(conf->arena, sizeof *rule);
     (void)row;
-
-    if (node->words_n == 2) {
-        if (str_eq(from, STR("off"))) {
-            c->redirect_off = true;
-            conf_list_clear(scope, &c->redirects);
-            return 0;
-        }
-        if (str_eq(from, STR("default"))) {
-            c->redirect_off = false;
-            return 0;
-        }
-        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(from));
-    }
-    c->redirect_off = true; /* explicit rules replace the default one */
-    if (from.n && from.p[0] == '~') {
-        bool nocase = from.n > 1 && from.p[1] == '*';
-        rule->regex =
-            regex_compile(conf->arena, str_slice(from, nocase ? 2 : 1, from.n),
-                          nocase, conf->err);
-        if (!rule->regex)
+    for (size_t i = 1; i < node->words_n; i++) {
+        struct value *condition =
+            value_compile(conf, conf->variables, conf_arg(node, i));
+        if (!condition)
             return -1;
-    } else if (!(rule->from = value_compile(conf, conf->variables, from))) {
-        return -1;
+        conf_list_add(conf, scope, field, condition);
     }
-    rule->to = value_compile(conf, conf->variables, conf_arg(node, 2));
-    if (!rule->to)
-        return -1;
-    conf_list_add(conf, scope, &c->redirects, rule);
     return 0;
 }
 
@@ -215,27 +191,6 @@ static int make_fields(struct conf *conf, struct proxy_conf *c)
     return 0;
 }
 
-/* "default": what proxy_pass adds to the location is taken off again. */
-static int add_default_redirect(struct conf *conf, struct conf_scope *scope,
-                                struct proxy_conf *c)
-{
-    struct location *l = location_of_scope(scope);
-    struct proxy_redirect *rule = arena_calloc(conf->arena, sizeof *rule);
-    struct str to = c->uri.p ? l->text : STR("/");
-
-    if (c->redirect_off || c->url || !c->upstream || c->owner != scope)
-        return 0;
-    struct str from =
-        c->uri.p ? c->url_text
-                 : arena_printf(conf->arena, "%.*s/", STR_ARG(c->url_text));
-    rule->from = value_compile(conf, conf->variables, from);
-    rule->to = value_compile(conf, conf->variables, to);
-    if (!rule->from || !rule->to)
-        return -1;
-    conf_list_add(conf, scope, &c->redirects, rule);
-    return 0;
-}
-
 static int proxy_on_scope(struct conf *conf, struct conf_scope *scope,
                           void *module_conf)
 {
@@ -253,8 +208,6 @@ static int proxy_on_scope(struct conf *conf, struct conf_scope *scope,
     case CONF_LOCATION:
     case CONF_LOCATION_IF:
     case CONF_LIMIT_EXCEPT:
-        if (add_default_redirect(conf, scope, c) == -1)
-            return -1;
         return make_fields(conf, c);
     case CONF_MAIN:
     case CONF_EVENTS:
@@ -371,14 +324,6 @@ static const struct directive proxy_directives[] = {
      .data = version_names,
      .default_text = "1.1",
      .help = "The HTTP version to speak with the upstream."},
-    {.name = "proxy_redirect",
-     .syntax = "off | default | FROM TO",
-     .contexts = EVERYWHERE,
-     .arity = ARGS_1 | ARGS_2,
-     .flags = CONF_REPEATABLE,
-     .set = set_redirect,
-     .default_text = "default",
-     .help = "How to change Location: default, off, or FROM TO."},
     {.name = "proxy_connect_timeout",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
@@ -470,13 +415,24 @@ static const struct directive proxy_directives[] = {
      .offset = FIELD(next_timeout_ms),
      .default_text = "0",
      .help = "How long to go on asking; 0 is no limit."},
-    {.name = "proxy_socket_keepalive",
+    {.name = "proxy_ignore_headers",
+     .syntax = "FIELD ...",
      .contexts = EVERYWHERE,
-     .arity = ARGS_FLAG,
-     .set = conf_set_flag,
-     .offset = FIELD(socket_keepalive),
-     .default_text = "off",
-     .help = "TCP keep-alive on upstream connections."},
+     .arity = ARGS_1_MORE,
+     .set = conf_set_bits,
+     .offset = FIELD(ignore_headers),
+     .data = proxy_ignore_names,
+     .help = "Response fields that are not acted on: X-Accel-Redirect, "
+             "X-Accel-Expires, X-Accel-Limit-Rate, X-Accel-Buffering, "
+             "X-Accel-Charset, Expires, Cache-Control, Set-Cookie, Vary."},
+    {.name = "early_hints",
+     .syntax = "CONDITION ...",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1_MORE,
+     .set = set_early_hints,
+     .offset = FIELD(early_hints),
+     .help = "Pass an upstream's 103 when one of these is neither empty nor "
+             "0."},
     {.name = "proxy_websocket",
      .contexts = EVERYWHERE,
      .arity = ARGS_FLAG,

@@ -31,6 +31,17 @@ int proxy_ssl_dial(struct proxy *p, struct upstream_conn *c);
 bool proxy_ssl_log_error(const struct proxy *p, const struct upstream_conn *c);
 void proxy_ssl_forget(struct upstream_conn *c);
 
+/* proxy_socket.c: sockets to the peers of this request. */
+void proxy_socket_choose(struct proxy *p);
+
+/* accel.c: a field of that family; where X-Accel-Redirect leads (p NULL:
+ * nowhere), and going there: the verdict of what answers. */
+extern const struct conf_enum proxy_ignore_names[];
+void proxy_accel_field(struct proxy *p, const struct http_field *f);
+struct str proxy_accel_target(const struct proxy *p);
+int proxy_accel_redirect(struct proxy *p, struct str target);
+void proxy_leave(struct proxy *p, struct str target);
+
 /* Under which name the upstream of a URL's host is kept: the port that https
  * means when none is said would else be http's. */
 struct str proxy_url_key(struct arena *arena, const struct generation *g,
@@ -59,6 +70,11 @@ void proxy_wait_for_response(struct proxy *p);
 
 /* The fields of a response, from the peer's to the client's. */
 void proxy_copy_fields(struct proxy *p);
+
+/* proxy_rewrite.c: as the client is to see it; the same when no rule fits. */
+struct str proxy_rewrite_location(struct proxy *p, struct str location);
+struct str proxy_rewrite_refresh(struct proxy *p, struct str refresh);
+struct str proxy_rewrite_cookie(struct proxy *p, struct str cookie);
 
 /* In a tunnel: the peer's bytes, and room at the peer. */
 void tunnel_from_upstream(struct proxy *p, struct span *in);

@@ -67,7 +67,8 @@ static bool is_set_by_us(const struct proxy_conf *c, struct str name)
 static void put_client_fields(struct proxy *p)
 {
     const struct http_head *h = &p->request->head;
-    struct str connection = http_head_find(h, STR("Connection"));
+    struct str connection =
+        http_head_join(h, STR("Connection"), p->request->arena);
     bool names_fields = connection.n &&
                         !str_eq_nocase(connection, STR("keep-alive")) &&
                         !str_eq_nocase(connection, STR("close"));
@@ -110,6 +111,7 @@ int proxy_make_head(struct proxy *p, struct str uri)
     struct str set_body = {NULL, 0};
     bool upgrade = upgrade_is_wanted(p);
 
+    p->sends_head = str_eq(method, STR("HEAD"));
     if (c->http_version == 10 && r->head.body == BODY_CHUNKED &&
         c->pass_request_body && !c->set_body)
         return 411; /* HTTP/1.0 has no way to say where it ends */

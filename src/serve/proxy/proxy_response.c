@@ -7,8 +7,7 @@
 #include "serve/error_page.h"
 
 enum {
-    PIECES_MAX = 16,  /* body pieces gathered from one read */
-    INTERIM_MAX = 16, /* 1xx responses before the one */
+    PIECES_MAX = 16, /* body pieces gathered from one read */
 };
 
 /* ---- the head ---- */
@@ -42,46 +41,6 @@ static bool is_hidden(const struct proxy_conf *c, struct str name)
     return false;
 }
 
-/* The Location or Refresh of the peer, as the client must ask for it. */
-static struct str redirected(struct proxy *p, struct str location)
-{
-    const struct conf_list *rules = &p->conf->redirects;
-    struct request *r = p->request;
-
-    for (size_t i = 0; i < rules->n; i++) {
-        const struct proxy_redirect *rule = rules->items[i];
-        if (rule->regex) {
-            if (!regex_match(rule->regex, location, &r->eval.captures))
-                continue;
-            return value_eval(rule->to, &r->eval);
-        }
-        struct str from = value_eval(rule->from, &r->eval);
-        if (!str_starts(location, from))
-            continue;
-        return arena_printf(r->arena, "%.*s%.*s",
-                            STR_ARG(value_eval(rule->to, &r->eval)),
-                            STR_ARG(str_slice(location, from.n, location.n)));
-    }
-    return location;
-}
-
-/* "5; url=http://peer/" */
-static struct str refreshed(struct proxy *p, struct str refresh)
-{
-    static const struct str mark = STR_INIT("url=");
-
-    for (size_t i = 0; i + mark.n <= refresh.n; i++) {
-        struct str rest = str_slice(refresh, i, refresh.n);
-        if (!str_starts_nocase(rest, mark))
-            continue;
-        struct str url = redirected(p, str_slice(rest, mark.n, rest.n));
-        return arena_printf(p->request->arena, "%.*s%.*s",
-                            STR_ARG(str_slice(refresh, 0, i + mark.n)),
-                            STR_ARG(url));
-    }
-    return refresh;
-}
-
 static bool is_named_by(struct str connection, struct str name)
 {
     return connection.n && str_list_has(connection, name);
@@ -94,6 +53,8 @@ static void copy_field(struct proxy *p, const struct http_field *f)
 
     if (str_eq_nocase(f->name, STR("Content-Length")))
         return; /* framing is ours */
+    if (str_starts_nocase(f->name, STR("X-Accel-")))
+        proxy_accel_field(p, f);
     if (is_hidden(p->conf, f->name))
         return;
     if (str_eq_nocase(f->name, STR("Server"))) {
@@ -103,14 +64,16 @@ static void copy_field(struct proxy *p, const struct http_field *f)
     } else if (str_eq_nocase(f->name, STR("Content-Type"))) {
         out->content_type = f->value;
     } else if (str_eq_nocase(f->name, STR("Location"))) {
-        struct str to = redirected(p, f->value);
+        struct str to = proxy_rewrite_location(p, f->value);
         /* The peer's own is passed as it is: not even made absolute. */
         if (to.p == f->value.p)
             response_add(p->request, f->name, to);
         else
             out->location = to;
     } else if (str_eq_nocase(f->name, STR("Refresh"))) {
-        response_add(p->request, f->name, refreshed(p, f->value));
+        response_add(p->request, f->name, proxy_rewrite_refresh(p, f->value));
+    } else if (str_eq_nocase(f->name, STR("Set-Cookie"))) {
+        response_add(p->request, f->name, proxy_rewrite_cookie(p, f->value));
     } else {
         response_add(p->request, f->name, f->value);
     }
@@ -119,7 +82,8 @@ static void copy_field(struct proxy *p, const struct http_field *f)
 void proxy_copy_fields(struct proxy *p)
 {
     const struct http_head *h = &p->response;
-    struct str connection = http_head_find(h, STR("Connection"));
+    struct str connection =
+        http_head_join(h, STR("Connection"), p->request->arena);
 
     for (size_t i = 0; i < h->fields_n; i++) {
         const struct http_field *f = &h->fields[i];
@@ -161,7 +125,7 @@ static int64_t content_length(const struct proxy *p)
 
     if (h->body == BODY_LENGTH)
         return (int64_t)h->content_length;
-    if (p->request->head.method != METHOD_HEAD)
+    if (!p->sends_head)
         return h->body == BODY_NONE ? 0 : -1;
     /* To the reader this message has no body; what GET would give is said by
      * the field alone. */
@@ -173,7 +137,7 @@ static int64_t content_length(const struct proxy *p)
 static bool take_head(struct proxy *p, const struct http_head *head)
 {
     struct request *r = p->request;
-    struct upstream_try *t = &p->trace.tries[p->trace.n - 1];
+    struct upstream_try *t = &p->trace->tries[p->trace->n - 1];
     unsigned why = next_reason(head->status);
 
     t->status = head->status;
@@ -183,7 +147,7 @@ static bool take_head(struct proxy *p, const struct http_head *head)
         return false;
     }
     http_head_copy(&p->response, head, r->arena);
-    p->trace.head = p->response;
+    p->trace->head = p->response;
     p->keep = p->response.keep_alive;
     p->state = PROXY_RECEIVING;
     request_doing(r, "reading upstream");
@@ -193,20 +157,58 @@ static bool take_head(struct proxy *p, const struct http_head *head)
         proxy_finish(p, (int)head->status);
         return false;
     }
+    struct str target = proxy_accel_target(p);
+    if (target.p) {
+        proxy_leave(p, target);
+        return false;
+    }
     r->response.status = p->response.status;
     proxy_copy_fields(p);
     r->response.content_length = content_length(p);
     return true;
 }
 
+/* early_hints: may a 103 be passed (RFC 8297)? */
+static bool hints_are_wanted(const struct proxy *p)
+{
+    const struct conf_list *conditions = &p->conf->early_hints;
+
+    for (size_t i = 0; i < conditions->n; i++) {
+        struct str text = value_eval(conditions->items[i], &p->request->eval);
+        if (text.n && !str_eq(text, STR("0")))
+            return true;
+    }
+    return false;
+}
+
+static void pass_hints(struct proxy *p, const struct http_head *head)
+{
+    struct request *r = p->request;
+    struct http_field *fields =
+        arena_alloc(r->arena, (head->fields_n + 1) * sizeof *fields);
+    struct str connection = http_head_join(head, STR("Connection"), r->arena);
+    size_t n = 0;
+
+    for (size_t i = 0; i < head->fields_n; i++) {
+        const struct http_field *f = &head->fields[i];
+        if (!http_field_is_hop_by_hop(f->name) &&
+            !is_named_by(connection, f->name) && !is_hidden(p->conf, f->name) &&
+            !str_eq_nocase(f->name, STR("Content-Length")))
+            fields[n++] = *f;
+    }
+    request_send_interim(r, 103, fields, n);
+}
+
 static bool interim(struct proxy *p, const struct http_head *head)
 {
     if (head->status == 101) {
         http_head_copy(&p->response, head, p->request->arena);
-        p->trace.tries[p->trace.n - 1].status = 101;
+        p->trace->tries[p->trace->n - 1].status = 101;
         return false; /* tunnel_start() or an error follows */
     }
-    /* 100 was answered by us, and early hints need early_hints. */
+    /* 100 was answered by us; 102 says nothing. */
+    if (head->status == 103 && p->conf->early_hints.n && hints_are_wanted(p))
+        pass_hints(p, head);
     return true;
 }
 
@@ -249,6 +251,15 @@ static void bad_response(struct proxy *p, const char *why)
         proxy_try_failed(p, NEXT_INVALID_HEADER, 502);
 }
 
+static void take_trailers(struct proxy *p, const struct http_head *head)
+{
+    struct http_head kept;
+
+    http_head_copy(&kept, head, p->request->arena);
+    p->trace->trailers = kept.fields;
+    p->trace->trailers_n = kept.fields_n;
+}
+
 /* Take one event.  True to go on. */
 static bool take_event(struct proxy *p, const struct http_event *ev,
                        struct gathered *g, struct span *in)
@@ -257,10 +268,6 @@ static bool take_event(struct proxy *p, const struct http_event *ev,
     case HTTP_EVENT_HEAD:
         if (ev->head->status >= 200)
             return take_head(p, ev->head);
-        if (++p->interims > INTERIM_MAX) {
-            bad_response(p, "too many interim responses");
-            return false;
-        }
         if (interim(p, ev->head))
             return true;
         if (p->upgrade_asked && p->response.upgrade)
@@ -269,9 +276,11 @@ static bool take_event(struct proxy *p, const struct http_event *ev,
             bad_response(p, "101 that was not asked for");
         return false;
     case HTTP_EVENT_BODY:
+        p->trace->tries[p->trace->n - 1].body += ev->data.n;
         g->iov[g->n++] = (struct iovec){ev->data.p, ev->data.n};
         return g->n < PIECES_MAX || give(p, g);
     case HTTP_EVENT_TRAILERS:
+        take_trailers(p, ev->head);
         return true;
     case HTTP_EVENT_END:
         g->last = true;
@@ -294,7 +303,7 @@ void proxy_on_data(void *owner, struct span *in)
         tunnel_from_upstream(p, in);
         return;
     }
-    p->trace.tries[p->trace.n - 1].received += in->n;
+    p->trace->tries[p->trace->n - 1].received += in->n;
     proxy_arm(p, p->conf->read_timeout_ms);
     for (;;) {
         struct http_event ev;

@@ -38,7 +38,7 @@ int proxy_ssl_choose(struct proxy *p)
 
     if (!r->upstream_tls)
         return VERDICT_DECLINED;
-    struct str name = c->name ? value_eval(c->name, &r->eval) : p->trace.host;
+    struct str name = c->name ? value_eval(c->name, &r->eval) : p->trace->host;
     p->ssl = (struct proxy_ssl){
         .context = c->context,
         .name = without_port(name),

@@ -40,7 +40,7 @@ static bool join_tries(struct evaluation *e, put_try_fn *put, struct str *out)
         return false;
     for (size_t i = 0; i < t->n; i++) {
         if (i)
-            buf_put_str(&text, STR(", "));
+            buf_put_str(&text, t->tries[i].redirected ? STR(" : ") : STR(", "));
         put(&text, &t->tries[i]);
     }
     *out = arena_str(e->arena, buf_str(&text));
@@ -68,7 +68,7 @@ static void put_status(struct buf *out, const struct upstream_try *t)
     if (t->status)
         buf_put_u64_text(out, t->status);
     else
-        buf_put_str(out, STR("502"));
+        buf_put_u8(out, '-');
 }
 
 static void put_connect_time(struct buf *out, const struct upstream_try *t)
@@ -91,9 +91,19 @@ static void put_received(struct buf *out, const struct upstream_try *t)
     buf_put_u64_text(out, t->received);
 }
 
+static void put_sent(struct buf *out, const struct upstream_try *t)
+{
+    buf_put_u64_text(out, t->sent);
+}
+
+static void put_length(struct buf *out, const struct upstream_try *t)
+{
+    buf_put_u64_text(out, t->body);
+}
+
 static put_try_fn *const try_pieces[] = {
-    put_address,     put_status,        put_connect_time,
-    put_header_time, put_response_time, put_received,
+    put_address,       put_status,   put_connect_time, put_header_time,
+    put_response_time, put_received, put_sent,         put_length,
 };
 
 static bool get_try_piece(struct evaluation *e, const struct variable *v,
@@ -115,18 +125,56 @@ static bool name_fits(struct str field, struct str wanted)
     return true;
 }
 
+/* Values of fields of one name are joined, as in $http_. */
+static bool find_field(const struct http_field *fields, size_t n,
+                       const struct variable *v, struct evaluation *e,
+                       struct str *out)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!name_fits(fields[i].name, v->rest))
+            continue;
+        *out = found ? arena_printf(e->arena, "%.*s, %.*s", STR_ARG(*out),
+                                    STR_ARG(fields[i].value))
+                     : fields[i].value;
+        found = true;
+    }
+    return found;
+}
+
 static bool get_upstream_http(struct evaluation *e, const struct variable *v,
                               struct str *out)
 {
     const struct upstream_trace *t = trace_of(e);
+    return t && find_field(t->head.fields, t->head.fields_n, v, e, out);
+}
 
-    if (!t)
-        return false;
-    for (size_t i = 0; i < t->head.fields_n; i++)
-        if (name_fits(t->head.fields[i].name, v->rest)) {
-            *out = t->head.fields[i].value;
-            return true;
-        }
+static bool get_upstream_trailer(struct evaluation *e, const struct variable *v,
+                                 struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+    return t && find_field(t->trailers, t->trailers_n, v, e, out);
+}
+
+/* The value of the cookie of that name in the last response. */
+static bool get_upstream_cookie(struct evaluation *e, const struct variable *v,
+                                struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+
+    for (size_t i = 0; t && i < t->head.fields_n; i++) {
+        if (!str_eq_nocase(t->head.fields[i].name, STR("Set-Cookie")))
+            continue;
+        struct str text = t->head.fields[i].value;
+        struct str pair = str_cut(&text, ';');
+        size_t equals = str_find(pair, '=', 0);
+        if (equals == pair.n ||
+            !str_eq_nocase(str_trim(str_slice(pair, 0, equals)), v->rest))
+            continue;
+        *out = str_trim(str_slice(pair, equals + 1, pair.n));
+        return true;
+    }
     return false;
 }
 
@@ -139,6 +187,10 @@ const struct variable proxy_variables[] = {
     {.name = "upstream_header_time", .get = get_try_piece, .arg = 3},
     {.name = "upstream_response_time", .get = get_try_piece, .arg = 4},
     {.name = "upstream_bytes_received", .get = get_try_piece, .arg = 5},
+    {.name = "upstream_bytes_sent", .get = get_try_piece, .arg = 6},
+    {.name = "upstream_response_length", .get = get_try_piece, .arg = 7},
     {.name = "upstream_http_", .get = get_upstream_http},
+    {.name = "upstream_trailer_", .get = get_upstream_trailer},
+    {.name = "upstream_cookie_", .get = get_upstream_cookie},
     {.name = NULL},
 };

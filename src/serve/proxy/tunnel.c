@@ -27,7 +27,7 @@ static void pass(struct proxy *p, struct stream *from, struct stream *to,
 void tunnel_from_upstream(struct proxy *p, struct span *in)
 {
     p->tunnel_sent += in->n;
-    p->trace.tries[p->trace.n - 1].received += in->n;
+    p->trace->tries[p->trace->n - 1].received += in->n;
     pass(p, p->conn->stream, p->client_stream, in);
 }
 

@@ -27,7 +27,7 @@ struct peer *upstream_pick(struct proxy *p)
 /* What the try came to, for the method and for those who look. */
 static void report(struct proxy *p, struct peer *peer)
 {
-    const struct upstream_try *t = &p->trace.tries[p->trace.n - 1];
+    const struct upstream_try *t = &p->trace->tries[p->trace->n - 1];
     struct balance_report r = {
         .status = t->status, .sent = t->sent, .received = t->received};
 

@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "io/connect.h"
 #include "proxy_parts.h"
 
 enum {
@@ -15,6 +14,7 @@ static void bury_conn(struct loop_task *task)
     struct upstream_conn *c = CONTAINER(task, struct upstream_conn, grave);
     http_reader_destroy(c->reader);
     proxy_ssl_forget(c);
+    free(c->local);
     free(c);
 }
 
@@ -45,6 +45,7 @@ static void on_timer(struct timer *timer)
 struct upstream_conn *upstream_dial(struct loop *loop, struct upstream *u,
                                     struct peer *p,
                                     const struct http_limits *limits,
+                                    const struct connect_options *how,
                                     bool *pending)
 {
     struct upstream_conn *c = xcalloc(1, sizeof *c);
@@ -56,23 +57,41 @@ struct upstream_conn *upstream_dial(struct loop *loop, struct upstream *u,
         .started_ms = clock_now_ms(),
     };
     timer_init(&c->timer, on_timer);
-    c->stream =
-        stream_connect(loop, p->object, &proxy_upstream_events, c, pending);
+    c->stream = stream_connect(loop, p->object, how, &proxy_upstream_events, c,
+                               pending);
     if (!c->stream) {
         free(c);
         return NULL;
+    }
+    const struct address *to = p->object;
+    if (how->local && how->local->sa.any.sa_family == to->sa.any.sa_family) {
+        c->local = xmalloc(sizeof *c->local);
+        *c->local = *how->local;
     }
     c->reader = http_response_reader_create(limits);
     return c;
 }
 
+/* Was it dialled from there (NULL: from anywhere)? */
+static bool is_from(const struct upstream_conn *c, const struct address *local)
+{
+    const struct address *peer = c->peer->object;
+
+    if (local && local->sa.any.sa_family != peer->sa.any.sa_family)
+        local = NULL; /* of no use to dial it */
+    if (!local || !c->local)
+        return !local && !c->local;
+    return address_eq(local, c->local);
+}
+
 struct upstream_conn *upstream_take_idle(struct upstream *u, struct peer *p,
-                                         const struct proxy_ssl *want)
+                                         const struct proxy_ssl *want,
+                                         const struct address *local)
 {
     LIST_EACH(link, after, &u->idle)
     {
         struct upstream_conn *c = CONTAINER(link, struct upstream_conn, link);
-        if (c->peer != p || !proxy_ssl_fits(want, c))
+        if (c->peer != p || !proxy_ssl_fits(want, c) || !is_from(c, local))
             continue;
         list_remove(&c->link);
         u->idle_n--;

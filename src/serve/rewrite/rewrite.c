@@ -121,7 +121,9 @@ static int answer(struct request *r, const struct rewrite_return *a)
     }
     if (a->status == 444 || (a->status >= 400 && !text.n))
         return (int)a->status;
-    struct str type = types_find(request_conf(r, &types_module), r->uri);
+    struct str type = r->response.content_type; /* X-Accel-Redirect's */
+    if (!type.p)
+        type = types_find(request_conf(r, &types_module), r->uri);
     if (a->status == 204 || a->status == 304)
         type = STR("");
     return request_respond(r, a->status, type, text);

@@ -641,7 +641,7 @@ static void dial(int backlog_fd, struct address *a)
     peer = -1;
     stream_close(ear.s);
     reset_ear();
-    ear.s = stream_connect(loop, a, &events, &ear, &pending);
+    ear.s = stream_connect(loop, a, NULL, &events, &ear, &pending);
     assert_non_null(ear.s);
     assert_true(pending);
 }
