@@ -8,9 +8,11 @@
 #include "route/map.h"
 #include "serve/access.h"
 #include "serve/access_log.h"
+#include "serve/auth_request.h"
 #include "serve/core.h"
 #include "serve/headers.h"
 #include "serve/limit.h"
+#include "serve/mirror.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
 #include "serve/rewrite.h"
@@ -40,6 +42,8 @@ struct conf_module *const gateway_modules[] = {
     &try_files_module,
     &access_module,
     &limit_conn_module,
+    &auth_request_module,
+    &mirror_module,
     &rewrite_module,
     &upstream_module,
     &upstream_server_module,

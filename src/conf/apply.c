@@ -29,7 +29,7 @@ static bool is_known_to_nginx(struct str name)
         "gzip gzip_ hash http2 http2_ http3 http3_ image_filter "
         "image_filter_ ip_hash js_ least_time limit_conn limit_conn_ "
         "limit_rate limit_rate_after limit_req limit_req_ mail memcached_ "
-        "mirror mirror_ mp4 mp4_ override_charset perl_ proxy_bind "
+        "mp4 mp4_ override_charset perl_ proxy_bind "
         "proxy_busy_buffers_size proxy_cache proxy_cache_ proxy_cookie_ "
         "proxy_force_ranges proxy_headers_hash_ proxy_ignore_headers "
         "proxy_limit_rate proxy_max_temp_file_size proxy_no_cache "

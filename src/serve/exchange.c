@@ -6,6 +6,7 @@
 #include "serve/access_log.h"
 #include "serve/core.h"
 #include "serve/http1.h"
+#include "serve/subrequest.h"
 #include "steps.h"
 
 enum {
@@ -59,6 +60,8 @@ static void describe(const struct log_ctx *ctx, struct buf *line)
                STR_ARG(address_ip_text(&r->client->remote, text)));
     buf_printf(line, ", server: %.*s", STR_ARG(r->server->name));
     put_quoted(line, "request", r->raw);
+    if (request_is_sub(r))
+        put_quoted(line, "subrequest", r->uri);
     if (r->upstream_peer.n)
         buf_printf(line, ", upstream: \"http%s://%.*s%.*s\"",
                    r->upstream_tls ? "s" : "", STR_ARG(r->upstream_peer),
@@ -91,6 +94,8 @@ static struct request *make(struct client *c, struct generation *g)
     struct server *s = listen->default_server;
 
     r->client = c;
+    r->main = r;
+    list_init(&r->subrequests);
     r->listen = listen;
     r->generation = g;
     r->arena = arena;
@@ -112,6 +117,36 @@ static struct request *make(struct client *c, struct generation *g)
         .debug = c->debug,
         .describe = describe,
     };
+    return r;
+}
+
+struct request *exchange_create_sub(struct request *parent)
+{
+    struct arena *arena = arena_take();
+    struct request *r = arena_calloc(arena, sizeof *r);
+    size_t slots = parent->generation->variables.slots;
+
+    r->client = parent->client;
+    r->main = parent->main;
+    list_init(&r->subrequests);
+    r->listen = parent->listen;
+    r->generation = generation_ref(parent->generation);
+    r->arena = arena;
+    r->raw = parent->raw;
+    r->host = parent->host;
+    r->server = parent->server;
+    r->location = parent->server->root;
+    r->started_us = clock_now_us();
+    r->request_length = parent->request_length;
+    r->uri_changes_left = REQUEST_URI_CHANGES_MAX;
+    r->output_max = OUTPUT_MAX;
+    response_reset(r);
+    r->eval.arena = arena;
+    r->eval.request = r;
+    r->eval.slots =
+        arena_copy(arena, parent->eval.slots, slots * sizeof *r->eval.slots);
+    r->log = parent->log;
+    r->log.doing = NULL;
     return r;
 }
 
@@ -144,7 +179,7 @@ struct request *exchange_create(struct client *c, struct generation *g,
 
 bool exchange_wants_body(const struct request *r)
 {
-    return !r->body_ended && !r->body_paused && !r->taken;
+    return !r->body_ended && !r->body_paused && !r->body_holders && !r->taken;
 }
 
 void exchange_body(struct request *r, const uint8_t *p, size_t n)
@@ -159,9 +194,11 @@ void exchange_body(struct request *r, const uint8_t *p, size_t n)
         log_err(&r->log, "client intended to send too large chunked body");
         r->keep_alive = false;
         r->body_discarded = true;
+        subrequests_abort(r, true);
         request_finish(r, 413);
         return;
     }
+    subrequests_body(r, p, n, false);
     if (!r->body_discarded && r->handler && r->handler->on_body)
         r->handler->on_body(r, p, n, false);
 }
@@ -186,6 +223,8 @@ void exchange_body_end(struct request *r)
     r->body_complete = true;
     if (r->client->wait == WAIT_BODY)
         client_wait_for(r->client, WAIT_NOTHING, 0);
+    if (!known)
+        subrequests_body(r, NULL, 0, true);
     if (!known && !r->body_discarded && r->handler && r->handler->on_body)
         r->handler->on_body(r, NULL, 0, true);
     if (r->finishing)
@@ -202,26 +241,22 @@ void exchange_eof(struct request *r)
         if (!r->response.status)
             r->response.status = 400;
         client_abort(r->client);
-    } else if (r->handler && r->handler->on_eof && !r->finishing) {
-        r->handler->on_eof(r);
+        return;
     }
+    subrequests_eof(r);
+    if (r->handler && r->handler->on_eof && !r->finishing)
+        r->handler->on_eof(r);
 }
 
 void exchange_written(struct request *r, size_t queued)
 {
-    if (r->file && !queued)
-        request_file_goes_on(r);
-    if (r->finishing) {
+    if (!queued)
+        request_drained(r);
+    else
         request_complete(r);
-    } else if (r->blocked && !queued) {
-        r->blocked = false;
-        if (r->handler && r->handler->on_drain)
-            r->handler->on_drain(r);
-    }
 }
 
-/* The last things that happen to any request. */
-static void say_done(struct request *r)
+void exchange_say_done(struct request *r)
 {
     if (r->done)
         return;
@@ -235,7 +270,7 @@ static void say_done(struct request *r)
 
 void exchange_done(struct request *r)
 {
-    say_done(r);
+    exchange_say_done(r);
     client_request_done(r->client);
 }
 
@@ -244,11 +279,12 @@ void exchange_abort(struct request *r)
     struct client *c = r->client;
 
     r->aborted = true;
+    subrequests_abort(r, true);
     if (!r->response.status)
         r->response.status = 499; /* nginx's code for a client that left */
     if (!r->done && r->handler && r->handler->on_abort)
         r->handler->on_abort(r);
-    say_done(r);
+    exchange_say_done(r);
     c->request = NULL;
     exchange_bury(r);
 }

@@ -14,6 +14,9 @@
 struct request *exchange_create(struct client *c, struct generation *g,
                                 const struct http_head *head);
 
+/* One that its parent makes: what is not the parent's is empty. */
+struct request *exchange_create_sub(struct request *parent);
+
 /* The reader refused (or 408): answer with the status and close. */
 void exchange_refuse(struct client *c, unsigned status);
 void exchange_head_timed_out(struct client *c);
@@ -34,6 +37,10 @@ void exchange_abort(struct request *r);
 
 /* The response is out: log, and tell the client. */
 void exchange_done(struct request *r);
+
+/* The last things that happen to any request: its handler lets go, and it is
+ * logged.  Once. */
+void exchange_say_done(struct request *r);
 
 /* Give back what is kept for reuse, at the process's end. */
 void exchange_fini(void);

@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/version.h"
-#include "filter/filters.h"
 #include "http/writer.h"
 #include "serve/client.h"
 #include "serve/core.h"
@@ -66,8 +65,6 @@ static void choose_framing(struct request *r, const struct core_conf *conf)
 {
     struct response *p = &r->response;
 
-    p->header_only =
-        r->head.method == METHOD_HEAD || status_has_no_body(p->status);
     if (p->content_length >= 0 || p->header_only)
         return;
     if (r->head.version >= 11 && conf->chunked_transfer_encoding)
@@ -95,9 +92,6 @@ static void put_head(struct buf *b, struct request *r)
     struct response *p = &r->response;
     char date[CLOCK_HTTP_DATE_SIZE];
 
-    if (r->error_status)
-        p->status = r->error_status;
-    filters_run_head(r);
     steps_decide_keep_alive(r);
     choose_framing(r, conf);
     http_put_status_line(b, p->status, STR(""));
@@ -171,8 +165,8 @@ static void add_body(struct request *r, struct pieces *out,
         add_piece(out, "0\r\n\r\n", 5);
 }
 
-static void http1_send(struct request *r, const struct iovec *iov, int n,
-                       bool last)
+static size_t http1_send(struct request *r, const struct iovec *iov, int n,
+                         bool last)
 {
     struct pieces out = {.n = 0};
     char chunk_head[HTTP_CHUNK_HEAD_MAX];
@@ -193,6 +187,7 @@ static void http1_send(struct request *r, const struct iovec *iov, int n,
         r->response.finished = true;
     if (out.n)
         give(r, out.iov, out.n, out.total);
+    return stream_queued(r->client->stream);
 }
 
 static void http1_interim(struct request *r, unsigned status,

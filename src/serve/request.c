@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "exchange.h"
 #include "io/tls.h"
+#include "serve/subrequest.h"
 #include "steps.h"
 
 uint64_t request_connection(const struct request *r)
@@ -52,13 +53,35 @@ void request_expect_raw(struct request *r, size_t n)
     r->body_complete = false;
 }
 
+static bool is_reading(const struct request *main)
+{
+    return !main->body_paused && !main->body_holders;
+}
+
+static void stop_reading(struct request *main)
+{
+    if (main->client->wait == WAIT_BODY)
+        client_wait_for(main->client, WAIT_NOTHING, 0);
+    if (!main->body_ended)
+        stream_pause(main->client->stream);
+}
+
+static void go_on_reading(struct request *main)
+{
+    if (!is_reading(main) || main->taken || main->aborted)
+        return;
+    stream_resume(main->client->stream);
+    client_wait_for_body(main->client);
+}
+
 void request_pause_body(struct request *r)
 {
+    if (request_is_sub(r) && (r->body_paused || r->body_ended))
+        return;
     r->body_paused = true;
-    if (r->client->wait == WAIT_BODY)
-        client_wait_for(r->client, WAIT_NOTHING, 0);
-    if (!r->body_ended)
-        stream_pause(r->client->stream);
+    if (request_is_sub(r))
+        r->main->body_holders++;
+    stop_reading(r->main);
 }
 
 void request_resume_body(struct request *r)
@@ -66,8 +89,9 @@ void request_resume_body(struct request *r)
     if (!r->body_paused)
         return;
     r->body_paused = false;
-    stream_resume(r->client->stream);
-    client_wait_for_body(r->client);
+    if (request_is_sub(r))
+        r->main->body_holders--;
+    go_on_reading(r->main);
 }
 
 void request_send_interim(struct request *r, unsigned status,
@@ -79,6 +103,7 @@ void request_send_interim(struct request *r, unsigned status,
 
 void request_send_continue(struct request *r)
 {
+    r = r->main;
     if (!r->head.expect_continue || r->continue_sent || r->body_received)
         return;
     r->continue_sent = true;

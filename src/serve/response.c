@@ -4,18 +4,24 @@
 
 #include "base/check.h"
 #include "exchange.h"
+#include "filter/filters.h"
 #include "serve/core.h"
+#include "serve/subrequest.h"
 #include "steps.h"
 
 enum {
     SENDFILE_MAX = 512 * 1024, /* bytes of a file in one call, so that a fast
                                   reader does not hold the loop */
+    PIECE_SIZE = 32 * 1024,    /* bytes of a file that go through memory */
 };
 
 struct file_send {
     int fd;
     off_t at;
     uint64_t left;
+    bool read; /* filters or a parent want the bytes */
+    struct request *request;
+    struct loop_task more; /* the rest, in the next turn */
 };
 
 /* ---- fields ---- */
@@ -69,20 +75,46 @@ void response_reset(struct request *r)
         .content_length = -1,
         .last_modified = -1,
     };
+    r->filters = NULL;
 }
 
 /* ---- bodies ---- */
 
+static void prepare_head(struct request *r)
+{
+    if (r->error_status)
+        r->response.status = r->error_status;
+    if (!r->response.head_filtered)
+        filters_run_head(r);
+}
+
 void request_send_head(struct request *r)
 {
+    prepare_head(r);
     r->wire->send(r, NULL, 0, false);
+}
+
+static bool send_filtered(struct request *r, const struct iovec *iov, int n,
+                          bool last)
+{
+    if (!r->response.head_sent)
+        r->wire->send(r, NULL, 0, false);
+    return filters_put(r, iov, n, last);
 }
 
 bool request_send_body(struct request *r, const struct iovec *iov, int n,
                        bool last)
 {
-    r->wire->send(r, iov, n, last);
-    r->blocked = !last && stream_queued(r->client->stream) > r->output_max;
+    bool room;
+
+    if (!r->response.head_sent)
+        prepare_head(r);
+    r->response.ended = last;
+    if (r->filters && !r->response.header_only)
+        room = send_filtered(r, iov, n, last);
+    else
+        room = r->wire->send(r, iov, n, last) <= r->output_max;
+    r->blocked = !last && !room;
     return !r->blocked;
 }
 
@@ -101,9 +133,39 @@ int request_respond(struct request *r, unsigned status, struct str type,
 static void close_file(void *arg)
 {
     struct file_send *f = arg;
+    loop_cancel(&f->more);
     if (f->fd >= 0)
         close(f->fd);
     f->fd = -1;
+}
+
+/* Through memory.  Returns false when the file failed. */
+static bool send_file_read(struct request *r)
+{
+    static uint8_t piece[PIECE_SIZE]; /* what is kept of it is copied */
+    struct file_send *f = r->file;
+    size_t turn = 0;
+    bool room = true;
+
+    while (f->left && room) {
+        if (turn >= SENDFILE_MAX) {
+            loop_defer_next(request_loop(r), &f->more);
+            break;
+        }
+        size_t want = f->left < sizeof piece ? (size_t)f->left : sizeof piece;
+        ssize_t got = pread(f->fd, piece, want, f->at);
+        if (got <= 0) {
+            log_errno(&r->log, LEVEL_CRIT, got ? errno : 0,
+                      "pread() read only 0 of %zu bytes", want);
+            return false;
+        }
+        f->at += got;
+        f->left -= (uint64_t)got;
+        turn += (size_t)got;
+        struct iovec iov = {piece, (size_t)got};
+        room = request_send_body(r, &iov, 1, !f->left);
+    }
+    return true;
 }
 
 /* Returns false when the file failed: the response cannot be completed. */
@@ -111,6 +173,9 @@ static bool send_file_some(struct request *r)
 {
     struct file_send *f = r->file;
     struct stream *s = r->client->stream;
+
+    if (f->read)
+        return send_file_read(r);
 
     stream_flush(s);
     while (f->left && !stream_queued(s)) {
@@ -129,37 +194,73 @@ static bool send_file_some(struct request *r)
     return true;
 }
 
-void request_send_file(struct request *r, int fd, off_t offset, uint64_t n)
-{
-    struct file_send *f = arena_alloc(r->arena, sizeof *f);
-
-    *f = (struct file_send){.fd = fd, .at = offset, .left = n};
-    arena_on_destroy(r->arena, close_file, f);
-    check(!r->response.chunked);
-    request_send_head(r);
-    if (r->response.header_only || n == 0) {
-        r->response.finished = true;
-        return;
-    }
-    r->file = f;
-    request_file_goes_on(r);
-}
-
-void request_file_goes_on(struct request *r)
+/* What the client took makes room for more of the file. */
+static void file_goes_on(struct request *r)
 {
     struct file_send *f = r->file;
 
     if (!send_file_some(r)) {
         r->keep_alive = false;
         r->truncated = true;
+        r->response.finished = true;
         f->left = 0;
     }
     if (f->left) {
-        client_wait_for(r->client, WAIT_SEND,
-                        core_conf_of(r->location)->send_timeout_ms);
+        if (!f->read)
+            client_wait_for(r->client, WAIT_SEND,
+                            core_conf_of(r->location)->send_timeout_ms);
         return;
     }
     close_file(f);
     r->file = NULL;
-    r->response.finished = true;
+    r->response.ended = true;
+    if (!f->read)
+        r->response.finished = true;
+}
+
+static void on_more(struct loop_task *task)
+{
+    struct request *r = CONTAINER(task, struct file_send, more)->request;
+
+    if (!r->file || r->done || r->aborted)
+        return;
+    file_goes_on(r);
+    request_complete(r);
+}
+
+void request_send_file(struct request *r, int fd, off_t offset, uint64_t n)
+{
+    struct file_send *f = arena_alloc(r->arena, sizeof *f);
+
+    *f = (struct file_send){.fd = fd,
+                            .at = offset,
+                            .left = n,
+                            .request = r,
+                            .more = {.run = on_more}};
+    arena_on_destroy(r->arena, close_file, f);
+    prepare_head(r);
+    if (r->response.header_only || n == 0) {
+        request_send_body(r, NULL, 0, true);
+        return;
+    }
+    f->read = r->filters || request_is_sub(r);
+    if (!f->read)
+        request_send_head(r);
+    r->file = f;
+    file_goes_on(r);
+}
+
+void request_drained(struct request *r)
+{
+    if (r->filters && !r->response.header_only && !filters_drain(r))
+        return;
+    if (r->file)
+        file_goes_on(r);
+    if (r->finishing) {
+        request_complete(r);
+    } else if (r->blocked && !r->file) {
+        r->blocked = false;
+        if (r->handler && r->handler->on_drain)
+            r->handler->on_drain(r);
+    }
 }

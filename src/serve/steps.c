@@ -6,12 +6,15 @@
 #include "exchange.h"
 #include "http/uri.h"
 #include "serve/access.h"
+#include "serve/auth_request.h"
 #include "serve/core.h"
 #include "serve/error_page.h"
 #include "serve/limit.h"
+#include "serve/mirror.h"
 #include "serve/rewrite.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
+#include "serve/subrequest.h"
 #include "serve/upgrade.h"
 
 enum {
@@ -162,20 +165,73 @@ static int start_handler(struct request *r, const struct handler *h)
     return verdict;
 }
 
-static int run_content(struct request *r)
+/* What runs in a location before its handler; in order.  Who may ask was
+ * decided for the client's request, not for what is made of it. */
+static const struct {
+    int (*run)(struct request *r);
+    bool of_main_only;
+} steps[] = {
+    {limit_conn_run, true},
+    {access_run, true},
+    {auth_request_run, true},
+    {mirror_run, true},
+};
+
+/* The body must not pass while there is nobody to take it. */
+static void hold_body(struct request *r)
 {
-    int verdict = limit_conn_run(r);
+    if (r->body_complete || r->body_held)
+        return;
+    r->body_held = true;
+    request_pause_body(r);
+}
 
-    if (verdict == VERDICT_DECLINED)
-        verdict = access_run(r);
+static int run_handler(struct request *r)
+{
+    int verdict = VERDICT_DECLINED;
 
-    if (verdict == VERDICT_DECLINED && upgrade_hook)
+    if (r->body_held) {
+        r->body_held = false;
+        request_resume_body(r);
+    }
+    if (upgrade_hook && !request_is_sub(r))
         verdict = upgrade_hook(r);
     if (verdict == VERDICT_DECLINED && r->location->handler)
         verdict = start_handler(r, r->location->handler);
     if (verdict == VERDICT_DECLINED)
         verdict = start_handler(r, &static_handler);
     return verdict;
+}
+
+static int run_steps(struct request *r)
+{
+    for (; r->step < COUNT(steps); r->step++) {
+        if (steps[r->step].of_main_only && request_is_sub(r))
+            continue;
+        int verdict = steps[r->step].run(r);
+        if (verdict == VERDICT_PENDING)
+            hold_body(r);
+        if (verdict != VERDICT_DECLINED)
+            return verdict;
+    }
+    return run_handler(r);
+}
+
+static int run_content(struct request *r)
+{
+    r->step = 0;
+    return run_steps(r);
+}
+
+void request_go_on(struct request *r, int verdict)
+{
+    if (r->done || r->finishing)
+        return;
+    if (verdict == VERDICT_DECLINED) {
+        r->step++;
+        verdict = run_steps(r);
+    }
+    request_finish(r, verdict);
 }
 
 /* Rewrites of a location may lead to another one, a bounded number of
@@ -246,7 +302,21 @@ void steps_begin(struct request *r)
     request_finish(r, verdict);
 }
 
+void steps_begin_sub(struct request *r)
+{
+    request_finish(r, run(r));
+}
+
 /* ---- endings ---- */
+
+/* The client, or the parent, must see that it did not get everything. */
+static void cut_off(struct request *r)
+{
+    if (request_is_sub(r))
+        subrequest_end(r, false);
+    else
+        client_abort(r->client);
+}
 
 void request_complete(struct request *r)
 {
@@ -257,8 +327,11 @@ void request_complete(struct request *r)
     bool cut = !p->header_only && p->content_length >= 0 &&
                r->body_sent < (uint64_t)p->content_length;
     if (cut || r->truncated) {
-        /* The client must see that it did not get everything. */
-        client_abort(r->client);
+        cut_off(r);
+        return;
+    }
+    if (request_is_sub(r)) {
+        subrequest_end(r, true);
         return;
     }
     if (r->keep_alive && !r->body_ended &&
@@ -271,22 +344,25 @@ void request_complete(struct request *r)
             request_resume_body(r);
         return;
     }
-    exchange_done(r);
+    if (list_is_empty(&r->subrequests))
+        exchange_done(r); /* else the last of them comes back here */
 }
 
 void request_finish(struct request *r, int verdict)
 {
     if (r->done || r->finishing || verdict == VERDICT_PENDING)
         return;
+    if (verdict >= 100)
+        subrequests_abort(r, false);
     while (verdict >= 100 && !r->response.head_sent && verdict != 499)
         verdict = error_page_answer(r, (unsigned)verdict);
     if (verdict == VERDICT_PENDING)
         return;
-    if (verdict != VERDICT_DONE || !(r->response.finished || r->file)) {
+    if (verdict != VERDICT_DONE || !(r->response.ended || r->file)) {
         /* 499, 444, or trouble after the head was sent. */
         if (verdict > 0 && !r->response.head_sent)
             r->response.status = (unsigned)verdict;
-        client_abort(r->client);
+        cut_off(r);
         return;
     }
     r->finishing = true;

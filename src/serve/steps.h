@@ -8,6 +8,9 @@
 /* Choose server and location, run the steps; the verdict is acted on. */
 void steps_begin(struct request *r);
 
+/* The same for a subrequest, whose URI is set. */
+void steps_begin_sub(struct request *r);
+
 /* The response is decided: end the request as soon as its output and its
  * body allow. */
 void request_complete(struct request *r);
@@ -19,7 +22,8 @@ void steps_decide_keep_alive(struct request *r);
 /* An internal redirect leaves the handler that asked for it. */
 void steps_leave_handler(struct request *r);
 
-/* More of the file, now that the client took some. */
-void request_file_goes_on(struct request *r);
+/* What was sent has left: more of the file, of what filters hold back, or of
+ * what the handler has. */
+void request_drained(struct request *r);
 
 #endif

@@ -81,7 +81,7 @@ GETTER(get_request_uri)
 GETTER(get_request_method)
 {
     (void)v;
-    *out = e->request->head.method_text;
+    *out = e->request->main->head.method_text;
     return out->p != NULL;
 }
 
@@ -191,11 +191,12 @@ GETTER(get_remote_user)
 
 GETTER(get_request_id)
 {
-    (void)v;
+    struct request *main = e->request->main;
     static const char hex[] = "0123456789abcdef";
     uint8_t id[16];
+    if (main != e->request)
+        return variable_eval((struct variable *)(uintptr_t)v, &main->eval, out);
     char *text = arena_alloc(e->arena, 2 * sizeof id);
-
     random_bytes(id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++) {
         text[2 * i] = hex[id[i] >> 4];

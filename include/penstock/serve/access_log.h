@@ -18,6 +18,7 @@ struct access_log_conf {
     struct conf_list logs;    /* struct access_log */
     bool is_set;              /* here or above: the default is not wanted */
     struct file_cache *files; /* open_log_file_cache; NULL: off */
+    bool subrequests;         /* log_subrequest */
     /* of the http scope */
     struct map *formats; /* name -> struct log_format */
     struct map *sinks;   /* path -> where its lines are collected */

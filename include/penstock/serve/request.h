@@ -21,8 +21,10 @@
 #include "serve/generation.h"
 
 struct client;
+struct filters;
 struct limit_hold;
 struct request;
+struct subrequest;
 
 /* What a handler says; an HTTP status (300..599) asks for that response with
  * its standard (or error_page's) body. */
@@ -76,14 +78,23 @@ struct response {
     struct str server, date;   /* p set: passed from an upstream instead of
                                   ours */
     bool header_only;          /* HEAD, 204, 304: no body is framed */
+    bool head_filtered; /* the head filters ran, and chose body filters */
     bool head_sent;
     bool chunked;
-    bool finished;
-    bool passed; /* an upstream's: leave its fields alone */
+    bool ended;        /* the handler gave all of it */
+    bool finished;     /* and all of it was given to the wire */
+    bool allow_ranges; /* parts of this body may be asked for */
+    bool single_range; /* but one at a time only */
+    bool passed;       /* an upstream's: leave its fields alone */
 };
 
 struct request {
     struct client *client;
+    struct request *main;          /* what the client sent; itself, but for
+                                      subrequests */
+    struct subrequest *subrequest; /* NULL: it is what the client sent */
+    struct list subrequests;       /* its own that are under way */
+    unsigned subrequests_made;     /* of the main one: how many so far */
     struct generation *generation; /* a reference */
     struct arena *arena;
     struct log_ctx log;
@@ -101,12 +112,14 @@ struct request {
     struct listen *listen; /* it came through, in its generation */
     struct server *server;
     struct location *location;
+    unsigned step; /* which of the steps before the handler it is at */
     const struct handler *handler; /* that was started */
     void *handler_state;
     unsigned uri_changes_left;
 
     struct response response;
     const struct wire *wire; /* how this version frames a response */
+    struct filters *filters; /* of the body; NULL: none */
     struct file_send *file;  /* what request_send_file() has still to send */
     uint64_t started_us;     /* monotonic, first byte of the request */
     uint64_t request_length; /* bytes: line, fields and body */
@@ -117,7 +130,9 @@ struct request {
     bool body_complete; /* no more of the request body will come */
     bool body_ended;    /* and the reader has said so */
     bool body_paused;
-    bool body_discarded; /* nobody wants it: read and drop */
+    bool body_held;        /* paused until the handler is there */
+    unsigned body_holders; /* subrequests that cannot take more of it */
+    bool body_discarded;   /* nobody wants it: read and drop */
     bool keep_alive;
     bool pipelined; /* began to arrive before the one before was answered */
     bool continue_sent;
@@ -129,6 +144,7 @@ struct request {
     bool finishing;        /* the verdict is DONE; output may be leaving */
     bool blocked;          /* request_send_body() said full */
     size_t output_max;     /* queued bytes above which it does */
+    bool unbuffered;       /* what the handler sends is to arrive at once */
     bool taken;            /* the stream has another owner */
     bool aborted, done;
 
@@ -144,8 +160,10 @@ struct request {
 
 /* How one version puts a response on its stream. */
 struct wire {
-    /* Send the head, when it was not sent, and these bytes; last ends it. */
-    void (*send)(struct request *r, const struct iovec *iov, int n, bool last);
+    /* Send the head, when it was not sent, and these bytes; last ends it.
+     * Returns how many bytes wait to leave. */
+    size_t (*send)(struct request *r, const struct iovec *iov, int n,
+                   bool last);
     void (*interim)(struct request *r, unsigned status,
                     const struct http_field *fields, size_t n);
 };
@@ -182,6 +200,10 @@ void request_send_file(struct request *r, int fd, off_t offset, uint64_t n);
 /* Complete response with this body. */
 int request_respond(struct request *r, unsigned status, struct str type,
                     struct str body);
+
+/* A step before the handler that said VERDICT_PENDING has come to this
+ * verdict: VERDICT_DECLINED goes on with the next one. */
+void request_go_on(struct request *r, int verdict);
 
 /* A pending request ends with a verdict after all: an HTTP status gives that
  * response (or aborts the connection when the head is out already). */

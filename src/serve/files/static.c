@@ -13,6 +13,7 @@
 #include "http/range.h"
 #include "http/uri.h"
 #include "serve/path.h"
+#include "serve/subrequest.h"
 #include "serve/try_files.h"
 #include "serve/types.h"
 
@@ -185,7 +186,8 @@ static int send_ranges(struct request *r, int fd, uint64_t size,
     const struct static_conf *c = request_conf(r, &static_module);
     struct str field = http_head_find(&r->head, STR("Range"));
 
-    if (c->max_ranges == 0 || r->head.version < 10)
+    if (c->max_ranges == 0 || r->head.version < 10 ||
+        (request_is_sub(r) && !(r->subrequest->flags & SUBREQUEST_RANGES)))
         return send_slice(r, fd, 0, size);
     int n = 0;
     struct http_range *ranges = NULL;
@@ -228,7 +230,7 @@ static int send_regular(struct request *r, int fd, const struct stat *st)
     /* The date is that of the page, not of what was asked for. */
     if (r->error_status && r->error_status != 200)
         r->response.last_modified = -1;
-    unsigned answer = r->error_page_used
+    unsigned answer = r->error_page_used || request_is_sub(r)
                           ? 200 /* what the page stands for was no success */
                           : http_condition_evaluate(&r->head, &have,
                                                     (enum http_since)c->since);

@@ -12,6 +12,7 @@
 #include "serve/escape.h"
 #include "serve/open_cache.h"
 #include "serve/path.h"
+#include "serve/subrequest.h"
 
 static const char combined[] =
     "$remote_addr - $remote_user [$time_local] \"$request\" $status "
@@ -371,8 +372,10 @@ static const struct directive access_log_directives[] = {
     {.name = "log_subrequest",
      .contexts = ANYWHERE,
      .arity = ARGS_FLAG,
-     .flags = CONF_IGNORED,
-     .help = "Accepted; there are no subrequests."},
+     .set = conf_set_flag,
+     .offset = offsetof(struct access_log_conf, subrequests),
+     .default_text = "off",
+     .help = "Log what the server asks of itself too."},
     {.name = NULL},
 };
 
@@ -481,6 +484,8 @@ void access_log_write(struct request *r)
         return;
 
     const struct access_log_conf *c = conf_get(l->scope, &access_log_module);
+    if (request_is_sub(r) && !c->subrequests)
+        return;
     for (size_t i = 0; i < c->logs.n; i++)
         if (is_wanted(r, c->logs.items[i]))
             write_one(r, c, c->logs.items[i]);
