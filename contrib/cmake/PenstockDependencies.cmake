@@ -19,6 +19,7 @@ macro(penstock_find target module package)
 endmacro()
 
 penstock_find(LIBEVENT libevent_core libevent-dev)
+penstock_find(LIBEVENT_EXTRA libevent_extra libevent-dev)
 penstock_find(OPENSSL "openssl>=3.0" libssl-dev)
 penstock_find(PCRE2 libpcre2-8 libpcre2-dev)
 penstock_find(ZLIB zlib zlib1g-dev)

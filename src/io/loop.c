@@ -65,6 +65,8 @@ void loop_destroy(struct loop *loop)
     end_turn(loop);
     while (!list_is_empty(&loop->graves))
         run_list(&loop->graves);
+    /* What libevent has put off, such as evdns's last words. */
+    event_base_loop(loop->base, EVLOOP_NONBLOCK);
     timers_destroy(loop->timers);
     blocks_destroy(loop->blocks);
     free(loop->read_buffer);
