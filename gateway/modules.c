@@ -15,6 +15,7 @@
 #include "serve/mirror.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
+#include "serve/resolving.h"
 #include "serve/rewrite.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
@@ -45,6 +46,7 @@ struct conf_module *const gateway_modules[] = {
     &auth_request_module,
     &mirror_module,
     &rewrite_module,
+    &resolver_module,
     &upstream_module,
     &upstream_server_module,
     &upstream_method_module,

@@ -135,6 +135,14 @@ struct str address_text(const struct address *a, char out[ADDRESS_TEXT_MAX])
     return str_n(out, (size_t)n);
 }
 
+void address_set_port(struct address *a, uint16_t port)
+{
+    if (a->sa.any.sa_family == AF_INET)
+        a->sa.in.sin_port = htons(port);
+    else if (a->sa.any.sa_family == AF_INET6)
+        a->sa.in6.sin6_port = htons(port);
+}
+
 uint16_t address_port(const struct address *a)
 {
     switch (a->sa.any.sa_family) {

@@ -56,8 +56,9 @@ struct resolver {
 
 static bool is_name_byte(char c)
 {
-    return ascii_is_digit(c) || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
-           c == '-' || c == '_';
+    return ascii_is_digit(c) ||
+           (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '-' ||
+           c == '_';
 }
 
 bool resolver_name_is_valid(struct str name)
@@ -320,8 +321,7 @@ static void on_timeout(struct timer *timer)
     w->done(w, &nothing);
 }
 
-const struct resolver_answer *resolver_find(struct resolver *r,
-                                            struct str name)
+const struct resolver_answer *resolver_find(struct resolver *r, struct str name)
 {
     struct entry *e = find_entry(r, without_dot(name));
     if (!e || e->until_ms <= clock_now_ms())

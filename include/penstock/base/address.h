@@ -46,7 +46,8 @@ struct str address_ip_text(const struct address *a, char out[ADDRESS_TEXT_MAX]);
 /* With the port ("[::1]:80"), or "unix:/path". */
 struct str address_text(const struct address *a, char out[ADDRESS_TEXT_MAX]);
 
-uint16_t address_port(const struct address *a); /* 0 for unix */
+void address_set_port(struct address *a, uint16_t port); /* unix: nothing */
+uint16_t address_port(const struct address *a);          /* 0 for unix */
 bool address_is_unix(const struct address *a);
 bool address_eq(const struct address *a, const struct address *b);
 

@@ -10,6 +10,7 @@
 #ifndef PENSTOCK_SERVE_PROXY_H
 #define PENSTOCK_SERVE_PROXY_H
 
+#include "io/resolver.h"
 #include "serve/request.h"
 #include "serve/upstream.h"
 
@@ -139,6 +140,9 @@ struct proxy {
     struct upstream_conn *conn;
     enum proxy_state state;
     struct proxy_ssl ssl;
+    struct resolver_wait resolving;
+    struct str host; /* that is being resolved, and its port */
+    uint16_t port;
     struct balance_ask ask;
     uint64_t picked_ms; /* when the peer of this try was chosen */
     struct connect_options dial;

@@ -32,6 +32,9 @@ static inline struct upstream *upstream_of_scope(struct conf_scope *scope)
  * address a peer like model; -1 with the sentence. */
 int peers_add(struct conf *conf, struct str text, uint16_t default_port,
               struct peer_list *list, const struct peer *model);
+struct peer *peers_add_address(struct conf *conf, struct peer_list *list,
+                               const struct peer *model,
+                               const struct address *address);
 extern const struct peer peer_model; /* a server without parameters */
 
 /* methods.c: does the method know what the servers were given? */

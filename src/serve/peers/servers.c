@@ -9,9 +9,9 @@ const struct peer peer_model = {
 
 /* ---- addresses ---- */
 
-static struct peer *add_peer(struct conf *conf, struct peer_list *list,
-                             const struct peer *model,
-                             const struct address *address)
+struct peer *peers_add_address(struct conf *conf, struct peer_list *list,
+                               const struct peer *model,
+                               const struct address *address)
 {
     char text[ADDRESS_TEXT_MAX];
 
@@ -66,11 +66,8 @@ static int look_up(struct conf *conf, struct str host, uint16_t port,
     for (const struct addrinfo *ai = found; ai; ai = ai->ai_next) {
         struct address address;
         address_from_sockaddr(&address, ai->ai_addr, ai->ai_addrlen);
-        if (ai->ai_family == AF_INET)
-            address.sa.in.sin_port = htons(port);
-        else
-            address.sa.in6.sin6_port = htons(port);
-        add_peer(conf, list, model, &address);
+        address_set_port(&address, port);
+        peers_add_address(conf, list, model, &address);
     }
     freeaddrinfo(found);
     return 0;
@@ -92,13 +89,13 @@ int peers_add(struct conf *conf, struct str text, uint16_t port,
                              STR_ARG(text));
         if (address_from_path(&address, path, conf->err) == -1)
             return -1;
-        add_peer(conf, list, model, &address);
+        peers_add_address(conf, list, model, &address);
         return 0;
     }
     if (split_host(conf, text, &port, &host) == -1)
         return -1;
     if (address_from_ip(&address, host, port) == 0) {
-        add_peer(conf, list, model, &address);
+        peers_add_address(conf, list, model, &address);
         return 0;
     }
     return look_up(conf, host, port, list, model);

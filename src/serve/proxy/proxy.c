@@ -11,7 +11,7 @@
 /* ---- which upstream, and what is asked of it ---- */
 
 /* proxy_pass with variables: the text is known only now. */
-static int evaluate_url(struct proxy *p, struct str *uri)
+static int evaluate_url(struct proxy *p)
 {
     struct request *r = p->request;
     struct str text = value_eval(p->conf->url, &r->eval);
@@ -26,18 +26,10 @@ static int evaluate_url(struct proxy *p, struct str *uri)
     r->upstream_tls = url.tls;
     p->upstream = upstream_find(r->generation,
                                 proxy_url_key(r->arena, r->generation, &url));
-    if (!p->upstream) {
-        /* A name that no upstream{} has would have to be looked up while
-         * the request waits. */
+    r->upstream_uri = url.uri.n ? url.uri : proxy_own_uri(r);
+    if (!p->upstream)
         p->upstream = upstream_of_address(r->arena, url.host, url.port);
-        if (!p->upstream) {
-            log_err(&r->log, "no resolver defined to resolve %.*s",
-                    STR_ARG(url.host));
-            return 502;
-        }
-    }
-    *uri = url.uri.n ? url.uri : proxy_own_uri(r);
-    return VERDICT_DECLINED;
+    return p->upstream ? VERDICT_DECLINED : proxy_resolve(p, &url);
 }
 
 /* RFC 3986: what takes the location's place in the path that goes out. */
@@ -61,13 +53,13 @@ struct str proxy_own_uri(struct request *r)
                         r->args.n ? "?" : "", STR_ARG(r->args));
 }
 
-static int choose_upstream(struct proxy *p, struct str *uri)
+static int choose_upstream(struct proxy *p)
 {
     struct request *r = p->request;
     const struct proxy_conf *c = p->conf;
 
     if (c->url)
-        return evaluate_url(p, uri);
+        return evaluate_url(p);
     p->upstream = c->upstream;
     r->upstream_tls = c->tls;
     p->trace->host = c->host;
@@ -75,7 +67,7 @@ static int choose_upstream(struct proxy *p, struct str *uri)
     /* After a rewrite it is not the location that begins the URI. */
     bool replaces =
         c->uri.p && r->location->kind != LOCATION_NAMED && !r->uri_rewritten;
-    *uri = replaces ? replaced_uri(r, c->uri) : proxy_own_uri(r);
+    r->upstream_uri = replaces ? replaced_uri(r, c->uri) : proxy_own_uri(r);
     return VERDICT_DECLINED;
 }
 
@@ -324,6 +316,7 @@ void proxy_finish(struct proxy *p, int verdict)
     p->state = PROXY_OVER;
     if (p->conn && verdict == VERDICT_DONE)
         balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
+    resolver_cancel(&p->resolving);
     let_go(p, keep);
     request_finish(p->request, verdict);
 }
@@ -342,11 +335,26 @@ static void trace_begin(struct proxy *p)
     p->trace = r->upstream;
 }
 
+int proxy_use_upstream(struct proxy *p)
+{
+    int verdict = proxy_ssl_choose(p);
+    if (verdict == VERDICT_DECLINED)
+        verdict = proxy_make_head(p, p->request->upstream_uri);
+    if (verdict != VERDICT_DECLINED)
+        return verdict;
+    if (p->request->body_discarded)
+        buf_clear(&p->body); /* what came while the name was resolved */
+    proxy_socket_choose(p);
+    upstream_ask(p);
+    if (!p->body_ended)
+        request_send_continue(p->request);
+    return try_peer(p);
+}
+
 static int proxy_start(struct request *r)
 {
     const struct proxy_conf *conf = request_conf(r, &proxy_module);
     struct proxy *p = arena_calloc(r->arena, sizeof *p);
-    struct str uri = {NULL, 0};
 
     p->request = r;
     p->conf = conf;
@@ -363,19 +371,8 @@ static int proxy_start(struct request *r)
                         ? (size_t)(conf->buffers * conf->buffers_size)
                         : (size_t)conf->buffer_size;
 
-    int verdict = choose_upstream(p, &uri);
-    r->upstream_uri = uri;
-    if (verdict == VERDICT_DECLINED)
-        verdict = proxy_ssl_choose(p);
-    if (verdict == VERDICT_DECLINED)
-        verdict = proxy_make_head(p, uri);
-    if (verdict != VERDICT_DECLINED)
-        return verdict;
-    proxy_socket_choose(p);
-    upstream_ask(p);
-    if (!p->body_ended)
-        request_send_continue(r);
-    return try_peer(p);
+    int verdict = choose_upstream(p);
+    return verdict == VERDICT_DECLINED ? proxy_use_upstream(p) : verdict;
 }
 
 /* The upstream is done with; another location answers. */
@@ -421,6 +418,7 @@ static void proxy_on_done(struct request *r)
     if (!p)
         return;
     p->state = PROXY_OVER;
+    resolver_cancel(&p->resolving);
     let_go(p, false);
     buf_fini(&p->body);
 }

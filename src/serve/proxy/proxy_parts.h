@@ -47,6 +47,18 @@ void proxy_leave(struct proxy *p, struct str target);
 struct str proxy_url_key(struct arena *arena, const struct generation *g,
                          const struct proxy_url *url);
 
+/* The same of addresses that are known by now. */
+struct upstream *upstream_of_addresses(struct arena *arena, struct str name,
+                                       const struct address *addresses,
+                                       size_t n, uint16_t port);
+
+/* proxy_resolve.c: find the addresses of a name that a URL gave.  A verdict as
+ * of proxy_use_upstream(), which follows, now or later. */
+int proxy_resolve(struct proxy *p, const struct proxy_url *url);
+
+/* The upstream is chosen: ask it.  VERDICT_PENDING or a status. */
+int proxy_use_upstream(struct proxy *p);
+
 /* upstream_pick.c: what the request brings to the choice of a peer, the peer
  * for its next try, and the end of that try. */
 void upstream_ask(struct proxy *p);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/random.h"
 #include "peers/peers.h"
 #include "proxy_parts.h"
 
@@ -78,6 +79,26 @@ struct upstream *upstream_of_address(struct arena *arena, struct str host,
         return NULL;
     struct upstream *u = create(&conf, host);
     u->keepalive = 0; /* it lives as long as its request */
+    use_peers(&conf, u, &list);
+    return u;
+}
+
+struct upstream *upstream_of_addresses(struct arena *arena, struct str name,
+                                       const struct address *addresses,
+                                       size_t n, uint16_t port)
+{
+    struct err ignored;
+    struct conf conf = {.arena = arena, .err = &ignored};
+    struct upstream *u = create(&conf, name);
+    struct peer_list list = {0};
+    size_t first = random_below((uint32_t)n); /* share the load of a name */
+
+    for (size_t i = 0; i < n; i++) {
+        struct address a = addresses[(first + i) % n];
+        address_set_port(&a, port);
+        peers_add_address(&conf, &list, &peer_model, &a);
+    }
+    u->keepalive = 0;
     use_peers(&conf, u, &list);
     return u;
 }

@@ -124,7 +124,7 @@ static void serve(void)
         size_t size = make_answer(in, question, type, out);
         if (dns.spoiling == TRUNCATED_BYTES)
             size = 12 + question + 5;
-    sendto(dns.fd, out, size, 0, (struct sockaddr *)&from, from_n);
+        sendto(dns.fd, out, size, 0, (struct sockaddr *)&from, from_n);
     }
 }
 
@@ -385,8 +385,7 @@ static void names_are_kept_within_bounds(void **state)
     for (unsigned i = 0; i < RESOLVER_NAMES_MAX; i++) {
         waits[i] = (struct resolver_wait){.done = on_again};
         snprintf(name, sizeof name, "n%u.example", i);
-        assert_true(
-            resolver_ask(resolver, &waits[i], str_c(name), 60000));
+        assert_true(resolver_ask(resolver, &waits[i], str_c(name), 60000));
     }
     assert_false(resolver_ask(resolver, &waits[RESOLVER_NAMES_MAX],
                               STR("one.more"), 60000));
