@@ -149,6 +149,9 @@ void handshake_accept(struct session *s, struct str protocol,
     if (protocol.n)
         buf_printf(&head, "%.*s: %.*s\r\n", STR_ARG(s->framing->protocol_field),
                    STR_ARG(protocol));
+    if (s->deflate)
+        buf_printf(&head, "Sec-WebSocket-Extensions: %s\r\n",
+                   s->deflate->answer);
     buf_put(&head, fields, n);
     buf_put_str(&head, STR("\r\n"));
     if (s->framing == &ws_framing_76)

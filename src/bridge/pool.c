@@ -316,5 +316,6 @@ void bridge_stop(void)
     loop_turn(loop, false);
     slots_fini(&bridge.slots);
     buf_fini(&bridge.spare);
+    deflate_fini();
     bridge.loop = NULL;
 }

@@ -252,6 +252,8 @@ void session_connect(struct session *s, struct stream *stream)
     /* Messages are often small and in a hurry; fails for a Unix socket. */
     setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     s->framing->init(&s->reader, &s->conf->limits);
+    if (s->deflate)
+        s->reader.extension_rsv = WS_RSV1;
     s->heard_ms = s->written_ms = s->active_ms = clock_now_ms();
     session_set_state(s, SESSION_CONNECTED);
     timer_set(bridge.loop, &s->timer, 0);
@@ -285,6 +287,7 @@ static void bury(struct loop_task *task)
 {
     struct session *s = CONTAINER(task, struct session, grave);
     buf_fini(&s->pending);
+    deflate_destroy(s->deflate);
     session_drop_waiting(s);
     if (s->close_reason)
         shared_unref(s->close_reason);
@@ -296,7 +299,7 @@ void session_keep_reason(struct session *s, struct span reason)
 {
     if (!reason.n || s->close_reason)
         return;
-    s->close_reason = xmalloc(sizeof *s->close_reason + reason.n);
+    s->close_reason = xcalloc(1, sizeof *s->close_reason + reason.n);
     s->close_reason->references = 1;
     s->close_reason->n = reason.n;
     memcpy(s->close_reason->bytes, reason.p, reason.n);
@@ -369,6 +372,7 @@ static void linger(struct session *s)
 {
     session_set_state(s, SESSION_LINGERING);
     session_drop_waiting(s);
+    deflate_release(s->deflate);
     buf_fini(&s->pending);
     if (s->eof && !stream_queued(s->stream)) {
         die(s, false);

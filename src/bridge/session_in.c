@@ -23,11 +23,12 @@ static uint16_t wire_delta(struct session *s, size_t n)
         !(s->link->features & SLUICE_FEATURE_WIRECOUNT))
         return 0;
     int64_t delta = (int64_t)(s->reader.wire_bytes - s->wire_seen) - (int64_t)n;
-    s->wire_seen = s->reader.wire_bytes;
     if (delta > INT16_MAX)
         delta = INT16_MAX;
     if (delta < INT16_MIN)
         delta = INT16_MIN;
+    /* What does not fit is told with the next piece. */
+    s->wire_seen += (uint64_t)((int64_t)n + delta);
     return (uint16_t)(int16_t)delta;
 }
 
@@ -144,19 +145,64 @@ static void forward(struct session *s, struct span data, bool last)
         keep_pending(s, data.p + used, data.n - used);
 }
 
+/* May the next event be taken?  When credit is missing, the session is put
+ * where it is found when there is some. */
+static bool may_read(struct session *s)
+{
+    if (!s->accepted || s->held)
+        return false;
+    if (link_client_has_credit(session_client(s)))
+        return !is_due(s);
+    if (!link_has_credit(s->link) && !list_is_linked(&s->starved))
+        list_push_back(&s->link->starved, &s->starved);
+    return false;
+}
+
 /* ---- events of the client ---- */
 
-static void on_message(struct session *s, const struct ws_event *ev)
+/*
+ * Inflate as much of the data as there is credit for; what is over goes back
+ * to the reader, compressed as it is.
+ */
+static void on_deflated(struct session *s, const struct ws_event *ev,
+                        struct span *in)
+{
+    struct span rest = ev->data;
+    struct ws_piece piece;
+    int got;
+
+    if (ev->first) {
+        uint64_t max = s->reader.limits->max_message;
+        if (s->max_message && s->max_message < max)
+            max = s->max_message;
+        deflate_begin_in(s->deflate, ev->opcode == WS_TEXT, max);
+    }
+    while ((got = deflate_next_in(s->deflate, &rest, ev->last, &piece)) == 1) {
+        forward(s, piece.data, piece.last);
+        if (piece.last || !session_is_open(s))
+            return;
+        if (rest.n && !may_read(s)) {
+            ws_reader_unread(&s->reader, in, ev, rest.n);
+            return;
+        }
+    }
+    if (got < 0)
+        session_fail(s, ending_of_ws_code(got));
+}
+
+static void on_message(struct session *s, const struct ws_event *ev,
+                       struct span *in)
 {
     if (ev->first) {
         s->in_opcode = (uint8_t)ev->opcode;
         s->in_started = false;
     }
-    if (s->max_message && s->reader.message_size > s->max_message) {
+    if (s->max_message && s->reader.message_size > s->max_message)
         session_fail(s, ENDING_WS_TOO_BIG);
-        return;
-    }
-    forward(s, ev->data, ev->last);
+    else if (ev->rsv)
+        on_deflated(s, ev, in);
+    else
+        forward(s, ev->data, ev->last);
 }
 
 static void tell_control(struct session *s, enum sluice_type type,
@@ -212,11 +258,12 @@ static void on_close(struct session *s, const struct ws_event *ev)
         session_on_written(s, 0);
 }
 
-static void on_event(struct session *s, const struct ws_event *ev)
+static void on_event(struct session *s, const struct ws_event *ev,
+                     struct span *in)
 {
     switch (ev->type) {
     case WS_EVENT_DATA:
-        on_message(s, ev);
+        on_message(s, ev, in);
         break;
     case WS_EVENT_PING:
         on_ping(s, ev);
@@ -231,19 +278,6 @@ static void on_event(struct session *s, const struct ws_event *ev)
 }
 
 /* ---- reading ---- */
-
-/* May the next event be taken?  When credit is missing, the session is put
- * where it is found when there is some. */
-static bool may_read(struct session *s)
-{
-    if (!s->accepted || s->held)
-        return false;
-    if (link_client_has_credit(session_client(s)))
-        return !is_due(s);
-    if (!link_has_credit(s->link) && !list_is_linked(&s->starved))
-        list_push_back(&s->link->starved, &s->starved);
-    return false;
-}
 
 static void on_data(void *owner, struct span *in)
 {
@@ -261,7 +295,7 @@ static void on_data(void *owner, struct span *in)
         if (got == 0)
             return;
         if (got > 0)
-            on_event(s, &ev);
+            on_event(s, &ev, in);
         else
             session_fail(s, ending_of_ws_code(got));
     }

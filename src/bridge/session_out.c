@@ -127,6 +127,39 @@ static void skip_binary(struct session *s, const struct sluice_frame *f)
 
 static void tell_flushed(struct session *s, size_t queued);
 
+/* Is this message, or the one that this goes on, to be compressed? */
+static bool is_deflated(const struct session *s, const struct sluice_frame *f)
+{
+    if (!s->deflate)
+        return false;
+    if (f->header.type == SLUICE_CONT)
+        return s->deflate->deflating;
+    /* A reload may have turned it off. */
+    return s->conf->deflate.on && !(f->header.flags & SLUICE_FLAG_NOCOMPRESS) &&
+           (f->header.flags & SLUICE_FLAG_MORE ||
+            f->payload.n >= s->conf->deflate.min);
+}
+
+static void put_data(struct session *s, const struct sluice_frame *f,
+                     enum ws_opcode opcode)
+{
+    bool more = f->header.flags & SLUICE_FLAG_MORE;
+    bool starts = f->header.type != SLUICE_CONT;
+    struct str data = sluice_payload(f);
+    struct ws_header h = {
+        .opcode = starts ? opcode : WS_CONT,
+        .fin = !more,
+    };
+
+    if (is_deflated(s, f) &&
+        deflate_out(s->deflate, &s->conf->deflate, data, starts, !more, &data))
+        h.rsv = starts ? WS_RSV1 : 0;
+    else
+        data = sluice_payload(f);
+    h.length = data.n;
+    put_frame(s, &h, data.p);
+}
+
 int session_take_data(struct session *s, const struct sluice_frame *f)
 {
     bool more = f->header.flags & SLUICE_FLAG_MORE;
@@ -139,17 +172,12 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
     int rc = check_data(s, f);
     if (rc < 0)
         return rc;
-    struct ws_header h = {
-        .opcode = starts ? opcode : WS_CONT,
-        .fin = !more,
-        .length = f->payload.n,
-    };
     skip = !s->framing->binary &&
            (starts ? opcode : (enum ws_opcode)s->out_opcode) == WS_BINARY;
     if (skip)
         skip_binary(s, f);
     else
-        put_frame(s, &h, f->payload.p);
+        put_data(s, f, opcode);
     s->outstanding_out += (uint32_t)f->payload.n;
     s->link->outstanding_out += f->payload.n;
     s->active_ms = clock_now_ms();
@@ -283,6 +311,8 @@ static void unref_done(const void *p, size_t n, void *arg)
 
 static void share_now(struct session *s, struct shared *m)
 {
+    if (m->deflated)
+        s->deflate->stale = true; /* the client's window moves on */
     if (m->n <= SHARE_COPY_MAX) {
         put(s, m->bytes, m->n);
         return;

@@ -118,6 +118,11 @@ static int begin(struct request *r, const struct websocket_conf *conf,
                  struct ws_handshake *hs)
 {
     struct session *s = session_create(r, conf, hs);
+    if (hs->framing->extensions)
+        s->deflate = deflate_agree(
+            &conf->deflate,
+            http_head_join(&r->head, STR("Sec-WebSocket-Extensions"),
+                           r->arena));
 
     r->handler = &websocket_handler;
     r->handler_state = s;
@@ -258,6 +263,8 @@ static bool send_open(struct session *s)
         o.flags |= SLUICE_OPEN_TLS;
     if (s->conf->accept_auto)
         o.flags |= SLUICE_OPEN_ALREADY_OPEN;
+    if (s->deflate)
+        o.flags |= SLUICE_OPEN_DEFLATE;
 
     size_t begin;
     bool one;
@@ -266,6 +273,9 @@ static bool send_open(struct session *s)
     if (s->framing->alphabet == WS_ALPHABET_HIXIE)
         ok &= sluice_tlv_put(out, SLUICE_TAG_LOCATION, handshake_location(r));
     ok &= put_protocols(out, s);
+    if (s->deflate)
+        ok &= sluice_tlv_put(out, SLUICE_TAG_EXTENSION,
+                             str_c(s->deflate->answer));
     ok &= identity_put_captures(out, r, s->conf->pattern);
     ok &= identity_put_params(out, r, &s->conf->params);
     ok &= identity_put_headers(out, r);

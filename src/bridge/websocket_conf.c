@@ -172,6 +172,21 @@ static const struct directive websocket_directives[] = {
                 "is closed with 1013.",
     },
     {
+        .name = "websocket_deflate",
+        .syntax = "off | on [level=1..9] [window=8..15] [min=SIZE] "
+                  "[takeover=off|client|server|client,server]",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1_MORE,
+        .set = deflate_conf_set,
+        .offset = FIELD(deflate),
+        .default_text = "off",
+        .help = "Compress messages with clients that offer "
+                "permessage-deflate.  level=1 is zlib's, window=15 the "
+                "largest window in bits, min=256 the least size that is "
+                "compressed; takeover=off: who may go on with the window of "
+                "the message before, which costs memory for each session.",
+    },
+    {
         .name = "backend_param",
         .syntax = "NAME VALUE",
         .contexts = ANYWHERE,
@@ -197,6 +212,7 @@ static void websocket_defaults(void *conf)
         .close_timeout_ms = 30000,
         .send_timeout_ms = 60000,
         .send_buffer = 1 << 20,
+        .deflate = deflate_defaults,
     };
 }
 

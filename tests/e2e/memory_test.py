@@ -5,19 +5,21 @@ Needs a build without sanitizers, named by PENSTOCK_RELEASE.
 """
 
 import os
+import random
 import re
 import resource
 import struct
 import subprocess
 import time
 import unittest
+import zlib
 
 RELEASE = os.environ.get("PENSTOCK_RELEASE")
 if RELEASE:
     os.environ["PENSTOCK"] = RELEASE
 
 from support.gateway import BridgeTestCase
-from support.websocket import BINARY, TEXT, Client, encode
+from support.websocket import BINARY, TEXT, Client, encode, handshake
 
 CONFIG = """
 user root;
@@ -29,7 +31,7 @@ http {
     backend echo { server unix:@PREFIX@/echo.sock; }
     server {
         listen 127.0.0.1:@PORT@ backlog=4096;
-        location /ws { websocket_pass echo; websocket_idle_timeout 0; }
+        location /ws { websocket_pass echo; websocket_idle_timeout 0; %s }
     }
 }
 """
@@ -81,10 +83,9 @@ int posix_memalign(void **p, size_t a, size_t n)
 """
 
 
-@unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
-class MemoryTest(BridgeTestCase):
-    def start(self, log, env=None):
-        p = self.penstock(CONFIG % log, start=False, env=env)
+class Measuring(BridgeTestCase):
+    def start(self, log, location="", env=None):
+        p = self.penstock(CONFIG % (log, location), start=False, env=env)
         self.start_echo(p)
         p.start()
         self.wait_ready(p)
@@ -95,6 +96,9 @@ class MemoryTest(BridgeTestCase):
             text = f.read()
         return 1024 * sum(map(int, re.findall(r"Private_\w+: +(\d+)", text)))
 
+
+@unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
+class MemoryTest(Measuring):
     def per_session(self, log):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
@@ -125,6 +129,54 @@ class MemoryTest(BridgeTestCase):
 
 
 @unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
+class DeflateMemoryTest(Measuring):
+    """What an idle session costs that has been sent, and has sent, compressed
+    messages; contrib/docs/websocket.md states these."""
+
+    def per_deflated(self, options, sessions):
+        p = self.start("access_log off;", f"websocket_deflate on min=0 {options};")
+        (pid,) = p.workers()
+        text = "".join(random.Random(1).choices("abcdef ", k=60000)).encode()
+        z = zlib.compressobj(6, zlib.DEFLATED, -9)
+        data = z.compress(text) + z.flush(zlib.Z_SYNC_FLUSH)
+        data = encode(BINARY, data[:-4], rsv=4)
+        offer = {"Sec-WebSocket-Extensions":
+                 "permessage-deflate; client_max_window_bits"}
+        clients = []
+        for i in range(sessions + 8):
+            if i == 8:  # what the worker needs is there
+                time.sleep(0.2)
+                before = self.private(pid)
+            c = Client(p.port(), handshake(offer, port=p.port()))
+            self.addCleanup(c.socket.close)
+            clients.append(c)
+            c.send(data)
+            self.assertEqual(c.frame()[0], 0xC2)
+        time.sleep(0.5)
+        cost = (self.private(pid) - before) / sessions
+        print(f"{options or 'no takeover'}: {cost:.0f} bytes per idle session",
+              flush=True)
+        return cost
+
+    def test_compressed_sessions(self):
+        for options, sessions, most in (
+            ("", 1000, 1700),
+            ("window=9", 1000, 1700),
+            ("takeover=client", 200, 45 << 10),
+            ("takeover=client window=12", 200, 16 << 10),
+            ("takeover=client window=9", 200, 13 << 10),
+            ("takeover=server", 100, 275 << 10),
+            ("takeover=server window=12", 200, 45 << 10),
+            ("takeover=server window=9", 200, 16 << 10),
+            ("takeover=client,server", 100, 315 << 10),
+            ("takeover=client,server window=12", 200, 58 << 10),
+            ("takeover=client,server window=9", 200, 26 << 10),
+        ):
+            with self.subTest(options):
+                self.assertLess(self.per_deflated(options, sessions), most)
+
+
+@unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
 class AllocationTest(BridgeTestCase):
     def shim(self, p):
         source, library = p.write("shim.c", SHIM.encode()), p.path("shim.so")
@@ -143,14 +195,39 @@ class AllocationTest(BridgeTestCase):
             f.seek(8 * pid)
             return struct.unpack("<Q", f.read(8))[0]
 
-    def test_messages_allocate_nothing(self):
-        p = self.penstock(CONFIG % "access_log off;", start=False)
+    def begin(self, location=""):
+        p = self.penstock(CONFIG % ("access_log off;", location), start=False)
         counts = self.shim(p)
         self.start_echo(p)
         p.start()
         self.wait_ready(p)
         (pid,) = p.workers()
         self.assertGreater(self.count(counts, pid), 100, "nothing is counted")
+        return p, counts, pid
+
+    def test_compressed_messages_allocate_nothing(self):
+        offer = {"Sec-WebSocket-Extensions": "permessage-deflate"}
+        for takeover in "off", "client,server":
+            p, counts, pid = self.begin(
+                f"websocket_deflate on min=0 takeover={takeover};")
+            c = Client(p.port(), handshake(offer, port=p.port()))
+            self.addCleanup(c.socket.close)
+            for size in 10, 1000, 60000:
+                z = zlib.compressobj(6, zlib.DEFLATED, -15)
+                data = z.compress(bytes(size)) + z.flush(zlib.Z_SYNC_FLUSH)
+                data = encode(BINARY, data[:-4], rsv=4)
+                for i in range(320):
+                    if i == 20:
+                        spent = self.count(counts, pid)
+                    c.send(data)
+                    self.assertEqual(c.frame()[0], 0xC2)
+                spent = self.count(counts, pid) - spent
+                print(f"takeover={takeover}, {size} bytes: {spent} allocations, "
+                      "300 messages", flush=True)
+                self.assertLess(spent, 3)
+
+    def test_messages_allocate_nothing(self):
+        p, counts, pid = self.begin()
         clients = [Client(p.port()) for _ in range(10)]
         for c in clients:
             self.addCleanup(c.socket.close)

@@ -8,6 +8,7 @@
 #ifndef PENSTOCK_BRIDGE_CONF_H
 #define PENSTOCK_BRIDGE_CONF_H
 
+#include "bridge/deflate.h"
 #include "bridge/pool.h"
 #include "route/origin.h"
 #include "ws/reader.h"
@@ -38,6 +39,7 @@ struct websocket_conf {
     uint64_t ping_ms, ping_timeout_ms; /* 0: no pings */
     uint64_t close_timeout_ms;
     uint64_t send_timeout_ms;
+    struct deflate_conf deflate;
     uint64_t send_buffer; /* bytes of broadcasts a slow client may lag */
 };
 

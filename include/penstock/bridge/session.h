@@ -12,6 +12,7 @@
 #define PENSTOCK_BRIDGE_SESSION_H
 
 #include "bridge/conf.h"
+#include "bridge/deflate.h"
 #include "bridge/endings.h"
 #include "bridge/link.h"
 #include "serve/request.h"
@@ -40,6 +41,9 @@ enum session_state {
 /* A message for several sessions, encoded once. */
 struct shared {
     unsigned references;
+    bool deflated;
+    uint16_t key;        /* of sharing.deflated */
+    struct shared *next; /* likewise */
     size_t n;
     uint8_t bytes[];
 };
@@ -50,6 +54,7 @@ struct sharing {
     unsigned opcode;
     struct str data;
     struct shared *encoded[WS_ALPHABETS];
+    struct shared *deflated; /* for each window and level, by next */
 };
 
 /* Shared messages that wait for the end of a fragmented one. */
@@ -71,8 +76,9 @@ struct session {
     const struct ws_framing *framing; /* of the client's version */
     struct ws_handshake *handshake;   /* of the request, until the 101 */
     struct ws_reader reader;
-    struct buf pending;          /* of the message under way, not yet sent on */
-    struct shared *close_reason; /* of the client, or NULL */
+    struct buf pending; /* of the message under way, not yet sent on */
+    struct session_deflate *deflate; /* NULL: not agreed on */
+    struct shared *close_reason;     /* of the client, or NULL */
     struct shared_wait *waiting;
     size_t waiting_bytes;
 
@@ -191,6 +197,7 @@ void sharing_fini(struct sharing *m);
 /* As this session's client reads it; borrowed. */
 struct shared *sharing_encode(struct sharing *m, const struct session *s);
 void shared_unref(struct shared *m);
+
 /* ---- upgrade.c ---- */
 int upgrade_accepted(struct session *s, const struct sluice_frame *f);
 int upgrade_rejected(struct session *s, const struct sluice_frame *f);
