@@ -2,6 +2,7 @@
 #include "modules.h"
 
 #include "bridge/conf.h"
+#include "bridge/exchange.h"
 #include "bridge/pool.h"
 #include "bridge/upgrade.h"
 #include "io/tls.h"
@@ -56,6 +57,7 @@ struct conf_module *const gateway_modules[] = {
     &proxy_ssl_module,
     &backend_module,
     &websocket_module,
+    &backend_pass_module,
     &tuning_module,
     &headers_module,
     &temp_paths_module,

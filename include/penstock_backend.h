@@ -71,7 +71,7 @@ enum {
 /* The handshake, as the gateway saw it. */
 typedef struct {
     psb_cid cid;
-    uint16_t ws_version;   /* 75, 76, 7, 8, 13 */
+    uint16_t ws_version;   /* 75, 76, 7, 8, 13; 0: an HTTP request */
     uint16_t http_version; /* 10, 11, 20 */
     uint16_t app_id;
     unsigned tls : 1, binary_ok : 1, already_open : 1;
@@ -95,7 +95,13 @@ typedef struct {
  * on_writable  a send said 1 (or refused), and now there is room again
  * on_flushed   all messages up to seq are in the kernel, on their way
  * on_error     the gateway refused something; on_close follows
- * on_close     the last word about the client: its memory goes after this
+ * on_http      an HTTP request (backend_pass); more: its body follows.  Answer
+ *              with psb_http_respond(), here or later.  An app without this
+ *              handler answers 404
+ * on_http_body the next piece of it, until more is 0
+ * on_close     the last word about the client: its memory goes after this.
+ *              Of a request: code 0, and PSB_CAUSE_CLIENT when all of the
+ *              response left, PSB_CAUSE_EOF when not
  */
 typedef struct {
     int (*on_open)(psb_client_t *, const psb_info *, void *ud);
@@ -111,6 +117,8 @@ typedef struct {
     void (*on_error)(psb_client_t *, int code, const char *text, void *ud);
     void (*on_close)(psb_client_t *, int code, psb_buf reason, int cause,
                      void *ud);
+    void (*on_http)(psb_client_t *, const psb_info *, int more, void *ud);
+    void (*on_http_body)(psb_client_t *, psb_buf, int more, void *ud);
 } psb_handlers;
 
 /* What the backend offers.  h must outlive the psb_t; texts are copied. */
@@ -215,6 +223,23 @@ PSB_API int psb_terminate(psb_client_t *); /* at once, without a Close */
 PSB_API int psb_pause(psb_client_t *);     /* read no more from the client */
 PSB_API int psb_resume(psb_client_t *);
 PSB_API int psb_set_idle_timeout(psb_client_t *, uint32_t ms);
+
+/*
+ * Answer a request.  headers: NULL, or name, value, ..., NULL; with a
+ * Content-Length the body must have it, else it is sent chunked.  more: the
+ * body goes on with psb_http_write(), until more is 0.  Returned as by
+ * psb_send(); -1 also with EALREADY (the head is sent), EINVAL (status is
+ * not 200..599, a header may not be sent).  psb_terminate() breaks the
+ * response off.
+ */
+PSB_API int psb_http_respond(psb_client_t *, int status,
+                             const char *const *headers, const void *, size_t,
+                             int more);
+PSB_API int psb_http_write(psb_client_t *, const void *, size_t, int more);
+/* Before that: status 100 (sent by itself after on_http when the client waits
+ * for it), 102, or 103 with Link headers. */
+PSB_API int psb_http_inform(psb_client_t *, int status,
+                            const char *const *headers);
 
 /* By id; NULL and -1 (ENOENT) when it is gone. */
 PSB_API psb_client_t *psb_find(psb_t *, psb_cid);

@@ -35,7 +35,7 @@ static int on_hello(struct psb_link *l, const struct sluice_frame *f)
     l->process = h.process;
     l->peer_max_frame = h.max_frame;
     l->credit = h.link_window;
-    l->reader.features = h.features & SLUICE_FEATURE_FRAGMENTS;
+    l->reader.features = h.features & PSB_FEATURES;
     l->ready = true;
     for (size_t i = 0; i < b->apps_n; i++) {
         struct sluice_register r = {.token = (uint16_t)(i + 1),
@@ -145,7 +145,7 @@ static psb_buf text_of(const psb_client_t *c, enum sluice_tag tag)
     return buf_of(sluice_tlv_find(c->tlvs, tag));
 }
 
-static psb_info info_of(const psb_client_t *c, const struct sluice_open *o)
+psb_info psb_client_info(const psb_client_t *c, const struct sluice_open *o)
 {
     return (psb_info){
         .cid = o->cid,
@@ -187,7 +187,7 @@ static const char *best_protocol(const psb_client_t *c)
 
 static void decide(psb_client_t *c, const struct sluice_open *o)
 {
-    psb_info info = info_of(c, o);
+    psb_info info = psb_client_info(c, o);
     int verdict = PSB_ACCEPT;
 
     if (c->app->h.on_open)
@@ -211,6 +211,8 @@ static int on_open(struct psb_link *l, const struct sluice_frame *f)
     if (rc < 0)
         return rc;
     struct psb_app_entry *app = app_of(l, &o);
+    if (o.type == SLUICE_HTTP_REQ)
+        return psb_http_begin(l, &o, app);
     if (!app || l->psb->stopping) {
         struct sluice_reject r = {.cid = o.cid, .status = app ? 503 : 404};
         sluice_reject_put(&l->out, &r);
@@ -225,8 +227,7 @@ static int on_open(struct psb_link *l, const struct sluice_frame *f)
 
 /* ---- a client speaks ---- */
 
-/* Return credit for n bytes, at the end of the turn or a little later. */
-static void owe(psb_client_t *c, size_t n)
+void psb_client_owe(psb_client_t *c, size_t n)
 {
     struct psb_link *l = c->link;
 
@@ -309,7 +310,7 @@ static int on_data(psb_client_t *c, const struct sluice_frame *f)
     if (last)
         c->in_opcode = 0;
     if (data.n)
-        owe(c, data.n);
+        psb_client_owe(c, data.n);
     return 0;
 }
 
@@ -344,6 +345,17 @@ static void on_opened(psb_client_t *c)
         c->app->h.on_opened(c, c->app->app.ud);
 }
 
+static int on_http_frame(psb_client_t *c, const struct sluice_frame *f)
+{
+    int rc = psb_http_dispatch(c, f);
+
+    if (rc < 0 && rc != -SLUICE_ERROR_PROTOCOL && c->state != PSB_CLOSED) {
+        give_up(c, -rc, f->header.type, 0);
+        return 0;
+    }
+    return rc;
+}
+
 static int on_client_frame(struct psb_link *l, const struct sluice_frame *f)
 {
     psb_client_t *c = psb_client_at(l, f->header.cid);
@@ -351,6 +363,8 @@ static int on_client_frame(struct psb_link *l, const struct sluice_frame *f)
 
     if (!c)
         return 0; /* we had no app for it */
+    if (c->http)
+        return on_http_frame(c, f);
     if (type == SLUICE_CLOSED)
         return on_closed(c, f);
     if (!c->answered)
@@ -387,6 +401,7 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     case SLUICE_ACK:
         return on_ack(l, f);
     case SLUICE_OPEN:
+    case SLUICE_HTTP_REQ:
         return on_open(l, f);
     case SLUICE_OPENED:
     case SLUICE_CLOSE:
@@ -396,6 +411,10 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     case SLUICE_CONT:
     case SLUICE_PING:
     case SLUICE_PONG:
+    case SLUICE_HTTP_BODY:
+    case SLUICE_HTTP_RESET:
+    case SLUICE_HTTP_TRAILERS:
+    case SLUICE_HTTP_DONE:
         return on_client_frame(l, f);
     /* Nothing that we have to answer. */
     case SLUICE_GOAWAY:
@@ -432,13 +451,8 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     case SLUICE_BSTREAM:
     case SLUICE_PRESENCE_REQ:
     case SLUICE_PRESENCE:
-    case SLUICE_HTTP_REQ:
-    case SLUICE_HTTP_BODY:
     case SLUICE_HTTP_RES:
     case SLUICE_HTTP_INFO:
-    case SLUICE_HTTP_RESET:
-    case SLUICE_HTTP_TRAILERS:
-    case SLUICE_HTTP_DONE:
     case SLUICE_REGISTER:
     case SLUICE_UNREGISTER:
     case SLUICE_CLAIM:

@@ -27,6 +27,9 @@ enum {
     PSB_ACCEPT_PAUSE_MS = 100 /* when there are no descriptors left */
 };
 
+/* What HELLO says we have. */
+#define PSB_FEATURES (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP)
+
 /* A descriptor and what it waits for. */
 struct psb_watch {
     struct list all; /* psb.watches */
@@ -93,6 +96,9 @@ struct psb_client {
     uint8_t state;      /* PSB_CONNECTING... */
     bool answered;      /* ACCEPT or REJECT is sent */
     bool gone;          /* its last callback has come */
+    bool http;          /* a request, not a WebSocket; answered: its head is
+                           sent */
+    bool body_coming;   /* of the request */
     uint8_t in_opcode;  /* message under way from the client, 0: none */
     uint8_t out_opcode; /* and to it */
     bool out_begun;     /* its first piece has been sent or kept */
@@ -161,7 +167,22 @@ psb_client_t *psb_client_create(struct psb_link *l, const struct sluice_open *o,
                                 struct psb_app_entry *app);
 void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause);
 
+psb_info psb_client_info(const psb_client_t *c, const struct sluice_open *o);
+/* Return credit for n bytes, at the end of the turn or a little later. */
+void psb_client_owe(psb_client_t *c, size_t n);
+
+/* http.c */
+int psb_http_begin(struct psb_link *l, const struct sluice_open *o,
+                   struct psb_app_entry *app);
+/* A frame about it: 0, or a negated code. */
+int psb_http_dispatch(psb_client_t *c, const struct sluice_frame *f);
+int psb_http_abort(psb_client_t *c);
+
 /* send.c */
+/* HEADER TLVs; false when one may not be sent. */
+bool psb_put_headers(struct buf *out, const char *const *headers);
+/* HTTP_BODY, as psb_send(). */
+int psb_send_body(psb_client_t *c, const void *p, size_t n, bool last);
 void psb_client_credit(psb_client_t *c); /* it may have some again */
 void psb_link_credit(struct psb_link *l);
 

@@ -22,7 +22,7 @@ static void put_hello(struct psb_link *l)
         .max_frame = PSB_MAX_FRAME,
         .window = PSB_WINDOW,
         .link_window = PSB_LINK_WINDOW,
-        .features = SLUICE_FEATURE_FRAGMENTS,
+        .features = PSB_FEATURES,
         .epoch = l->psb->boot_id,
     };
 

@@ -19,7 +19,7 @@ static int fail(int error)
 
 static bool is_reserved(struct str name, bool accept)
 {
-    static const char *const always[] = {"Connection", "Upgrade",
+    static const char *const always[] = {"Connection", "Keep-Alive", "Upgrade",
                                          "Transfer-Encoding"};
     for (size_t i = 0; i < COUNT(always); i++)
         if (str_eq_nocase(name, str_c(always[i])))
@@ -56,6 +56,11 @@ static bool put_headers(struct buf *out, const char *const *headers,
             return false;
     }
     return true;
+}
+
+bool psb_put_headers(struct buf *out, const char *const *headers)
+{
+    return put_headers(out, headers, false);
 }
 
 static bool is_offered(const psb_client_t *c, const char *protocol)
@@ -221,6 +226,8 @@ void psb_link_credit(struct psb_link *l)
 
 static int may_send(const psb_client_t *c)
 {
+    if (c->http)
+        return fail(EINVAL);
     if (c->state == PSB_CONNECTING)
         return fail(ENOTCONN);
     if (c->state != PSB_OPEN || c->link->dead || c->gone)
@@ -237,7 +244,7 @@ static void put_data(psb_client_t *c, uint8_t type, bool more,
     struct buf *out = now ? &l->out : &c->queue;
     uint8_t flags = more ? SLUICE_FLAG_MORE : 0;
 
-    if (!more && c->app->h.on_flushed)
+    if (!more && !c->http && c->app->h.on_flushed)
         flags |= SLUICE_FLAG_NOTIFY;
     uint8_t *at = buf_reserve(out, SLUICE_HEADER_SIZE + n);
     sluice_data_header(at, (enum sluice_type)type, flags, 0, c->cid, n);
@@ -250,6 +257,25 @@ static void put_data(psb_client_t *c, uint8_t type, bool more,
     } else {
         c->queue_payload += n;
     }
+}
+
+int psb_send_body(psb_client_t *c, const void *p, size_t n, bool last)
+{
+    const uint8_t *at = p;
+
+    if (n > PSB_QUEUE_MAX || queued(c) + n > PSB_QUEUE_MAX)
+        return fail(ENOBUFS);
+    do {
+        size_t take = n < c->link->peer_max_frame ? n : c->link->peer_max_frame;
+        struct iovec piece = {(void *)(uintptr_t)at, take};
+        put_data(c, SLUICE_HTTP_BODY, !last || take < n, &piece, take);
+        at += take;
+        n -= take;
+    } while (n);
+    if (!queued(c) && has_credit(c))
+        return 0;
+    block(c);
+    return 1;
 }
 
 /* In as many frames as the gateway's max_frame makes necessary. */
@@ -372,6 +398,8 @@ int psb_terminate(psb_client_t *c)
 {
     if (c->state == PSB_CLOSED || c->link->dead)
         return fail(EPIPE);
+    if (c->http)
+        return psb_http_abort(c);
     if (!c->answered)
         return psb_reject(c, 503, NULL, (psb_buf){NULL, 0}, NULL);
     buf_fini(&c->queue);
@@ -385,7 +413,9 @@ int psb_terminate(psb_client_t *c)
 
 static int send_empty(psb_client_t *c, enum sluice_type type)
 {
-    if (may_send(c) == -1)
+    if (c->http && (c->state == PSB_CLOSED || c->link->dead))
+        return fail(EPIPE);
+    if (!c->http && may_send(c) == -1)
         return -1;
     sluice_empty_put(&c->link->out, type, 0, c->cid);
     psb_link_dirty(c->link);

@@ -140,6 +140,8 @@ static uint32_t event_mask(const psb_handlers *h)
         mask |= SLUICE_EVENT_PONG;
     if (h->on_fragment)
         mask |= SLUICE_EVENT_FRAGMENTS;
+    if (h->on_http)
+        mask |= SLUICE_EVENT_HTTP_DONE;
     return mask;
 }
 

@@ -2,6 +2,7 @@
 #include "handshake.h"
 
 #include "base/check.h"
+#include "fields.h"
 #include "serve/access_log.h"
 #include "ws/handshake.h"
 
@@ -80,18 +81,6 @@ static bool is_reserved(struct str name)
     return http_field_is_hop_by_hop(name) ||
            str_starts_nocase(name, STR("Sec-WebSocket-")) ||
            str_eq_nocase(name, STR("Content-Length"));
-}
-
-static int get_field(const struct sluice_tlv *t, struct str *name,
-                     struct str *value)
-{
-    int rc = sluice_tlv_get_header(t, name, value);
-    if (rc < 0)
-        return rc;
-    *value = str_trim(*value);
-    if (!http_field_name_is_valid(*name) || !http_field_value_is_valid(*value))
-        return -SLUICE_ERROR_HANDSHAKE;
-    return 0;
 }
 
 /* ---- ACCEPT ---- */
@@ -186,7 +175,7 @@ static int collect_fields(struct session *s, struct str tlvs, struct buf *out,
         }
         if (t.tag != SLUICE_TAG_HEADER)
             continue;
-        int rc = get_field(&t, &name, &value);
+        int rc = backend_field_get(&t, &name, &value);
         if (rc < 0)
             return rc;
         if (is_reserved(name))
@@ -240,7 +229,7 @@ static int prepare_response(struct session *s, const struct sluice_reject *j)
     while (sluice_tlv_next(&tlvs, &t) == 1) {
         if (t.tag != SLUICE_TAG_HEADER)
             continue;
-        int rc = get_field(&t, &name, &value);
+        int rc = backend_field_get(&t, &name, &value);
         if (rc < 0)
             return rc;
         if (is_reserved(name))

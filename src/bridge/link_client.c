@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
+#include "bridge/exchange.h"
 #include "bridge/session.h"
 
 bool link_client_bind(struct link_client *c, struct link *l, struct app *app)
@@ -59,10 +60,16 @@ struct link_client *link_client_find(struct link *l, uint64_t cid)
 
 void link_client_wake(struct link_client *c)
 {
-    session_wake((struct session *)c);
+    if (c->kind == LINK_SESSION)
+        session_wake((struct session *)c);
+    else
+        exchange_wake((struct exchange *)c);
 }
 
 void link_client_lost(struct link_client *c)
 {
-    session_lost((struct session *)c);
+    if (c->kind == LINK_SESSION)
+        session_lost((struct session *)c);
+    else
+        exchange_lost((struct exchange *)c);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
+#include "bridge/exchange.h"
 #include "bridge/session.h"
 #include "sluice/hello.h"
 #include "ws/close.h"
@@ -125,9 +126,11 @@ static int on_error(struct link *l, const struct sluice_frame *f)
     if (e.severity == SLUICE_SEVERITY_LINK) {
         link_close(l, "backend reported an error");
     } else if (e.severity == SLUICE_SEVERITY_CLIENT) {
-        struct session *s = session_find(l, e.cid);
-        if (s)
-            close_for_backend(s, e.ws_close_code);
+        struct link_client *c = link_client_find(l, e.cid);
+        if (c && c->kind == LINK_SESSION)
+            close_for_backend((struct session *)c, e.ws_close_code);
+        else if (c)
+            exchange_fail((struct exchange *)c, 502, SLUICE_ERROR_PROTOCOL, "");
     }
     return 0;
 }
@@ -199,17 +202,29 @@ static int dispatch_client(struct link *l, struct session *s,
     return 0;
 }
 
+/* What the backend said about it was wrong, and it has been told. */
+static void give_up(struct link_client *c)
+{
+    if (c->kind == LINK_SESSION)
+        session_fail((struct session *)c, ENDING_BACKEND_FAULT);
+    else
+        exchange_fail((struct exchange *)c, 502, SLUICE_ERROR_PROTOCOL,
+                      "refused");
+}
+
 static int on_client_frame(struct link *l, const struct sluice_frame *f)
 {
-    struct session *s = session_find(l, f->header.cid);
+    struct link_client *c = link_client_find(l, f->header.cid);
 
     /* It races with our CLOSED by design (SLUICE section 14); another link's
      * client is as unknown here as one that never was. */
-    if (!s) {
+    if (!c) {
         l->strays++;
         return 0;
     }
-    int rc = dispatch_client(l, s, f);
+    int rc = c->kind == LINK_SESSION
+                 ? dispatch_client(l, (struct session *)c, f)
+                 : exchange_take((struct exchange *)c, f);
     if (rc == 0 || rc == -SLUICE_ERROR_PROTOCOL)
         return rc;
     uint64_t skipped;
@@ -220,8 +235,8 @@ static int on_client_frame(struct link *l, const struct sluice_frame *f)
     link_send_error(l, f->header.cid, (enum sluice_error) - rc, f->header.type,
                     SLUICE_SEVERITY_CLIENT, WS_CLOSE_INTERNAL,
                     sluice_error_name((unsigned)-rc));
-    if (s->link == l)
-        session_fail(s, ENDING_BACKEND_FAULT);
+    if (c->link == l)
+        give_up(c);
     return 0;
 }
 
@@ -273,6 +288,10 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_PAUSE:
     case SLUICE_UNPAUSE:
     case SLUICE_HTTP_BODY:
+    case SLUICE_HTTP_RES:
+    case SLUICE_HTTP_INFO:
+    case SLUICE_HTTP_RESET:
+    case SLUICE_HTTP_TRAILERS:
         return on_client_frame(l, f);
     case SLUICE_STATS_REQ:
     case SLUICE_STATS:
@@ -299,10 +318,6 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_PRESENCE_REQ:
     case SLUICE_PRESENCE:
     case SLUICE_HTTP_REQ:
-    case SLUICE_HTTP_RES:
-    case SLUICE_HTTP_INFO:
-    case SLUICE_HTTP_RESET:
-    case SLUICE_HTTP_TRAILERS:
     case SLUICE_HTTP_DONE:
     case SLUICE_CONN:
     case SLUICE_CLIENT_ERROR:

@@ -56,7 +56,8 @@ void link_send_data(struct link_client *c, enum sluice_type type, uint8_t flags,
 
     sluice_data_header(frame, type, flags, aux, c->cid, n);
     if (n <= COPY_MAX) {
-        memcpy(frame + SLUICE_HEADER_SIZE, p, n);
+        if (n)
+            memcpy(frame + SLUICE_HEADER_SIZE, p, n);
         stream_put(l->stream, frame, SLUICE_HEADER_SIZE + n);
     } else {
         stream_put(l->stream, frame, SLUICE_HEADER_SIZE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
 #include "bridge/conf.h"
+#include "pass.h"
 #include "ws/framing.h"
 
 static conf_setter set_pass, set_origin, set_protocol, set_versions, set_ping,
@@ -216,54 +217,16 @@ static void websocket_defaults(void *conf)
     };
 }
 
-/* The location's own pattern once more: its groups and their names go to the
- * backend, whatever else was matched in between. */
-static int compile_pattern(struct conf *conf, const struct conf_scope *scope,
-                           struct websocket_conf *c)
-{
-    const struct conf_node *node = scope->node;
-
-    c->pattern = NULL;
-    if (scope->context != CONF_LOCATION || !node)
-        return 0;
-    struct str kind = conf_arg(node, 1), pattern = {0};
-    bool nocase = str_starts(kind, STR("~*"));
-    if (!str_starts(kind, STR("~")))
-        return 0;
-    if (node->words_n == 3)
-        pattern = conf_arg(node, 2);
-    else
-        pattern = str_slice(kind, nocase ? 2 : 1, kind.n);
-    c->pattern = regex_compile(conf->arena, pattern, nocase, conf->err);
-    return c->pattern ? 0 : -1;
-}
-
 static int set_pass(struct conf *conf, struct conf_scope *scope,
                     const struct directive *row, const struct conf_node *node,
                     void *field)
 {
     struct websocket_conf *c = conf_get(scope, &websocket_module);
-    struct str name = conf_arg(node, 1);
     (void)row;
     (void)field;
 
-    c->pool = pool_conf_find(generation_of(conf), name);
-    if (!c->pool)
-        return conf_fail(conf, "backend \"%.*s\" is not defined",
-                         STR_ARG(name));
     c->pass_scope = scope;
-    if (compile_pattern(conf, scope, c) == -1)
-        return -1;
-    c->app = (struct str){0};
-    if (node->words_n == 2)
-        return 0;
-    struct str word = conf_arg(node, 2);
-    if (!str_starts(word, STR("app=")) || word.n == 4)
-        return conf_fail(conf,
-                         "invalid parameter \"%.*s\", expected \"app=NAME\"",
-                         STR_ARG(word));
-    c->app = str_slice(word, 4, word.n);
-    return 0;
+    return pass_read(conf, scope, node, &c->pool, &c->app, &c->pattern);
 }
 
 static int set_origin(struct conf *conf, struct conf_scope *scope,

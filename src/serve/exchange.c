@@ -177,9 +177,17 @@ struct request *exchange_create(struct client *c, struct generation *g,
 
 /* ---- the request body ---- */
 
+/* Nothing but the end of the body is missing, and no byte will announce it. */
+static bool end_is_due(const struct request *r)
+{
+    return r->head.body == BODY_LENGTH &&
+           r->body_received == r->head.content_length;
+}
+
 bool exchange_wants_body(const struct request *r)
 {
-    return !r->body_ended && !r->body_paused && !r->body_holders && !r->taken;
+    bool reads = !r->body_paused && !r->body_holders;
+    return !r->body_ended && !r->taken && (reads || end_is_due(r));
 }
 
 void exchange_body(struct request *r, const uint8_t *p, size_t n)
@@ -221,6 +229,7 @@ void exchange_body_end(struct request *r)
 
     r->body_ended = true;
     r->body_complete = true;
+    request_resume_body(r);
     if (r->client->wait == WAIT_BODY)
         client_wait_for(r->client, WAIT_NOTHING, 0);
     if (!known)

@@ -40,7 +40,8 @@ enum {
 };
 
 /* What HELLO says we have; a frame of any other feature is refused. */
-#define LINK_FEATURES (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT)
+#define LINK_FEATURES                                                          \
+    (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT | SLUICE_FEATURE_HTTP)
 
 enum link_state {
     LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */

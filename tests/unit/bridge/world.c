@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "serve/access_log.h"
+#include "serve/core.h"
 #include "ws/frame.h"
 
 struct world world;
@@ -80,6 +81,44 @@ int request_respond(struct request *r, unsigned status, struct str type,
     buf_printf(&p->fields, "type=%.*s;", STR_ARG(type));
     buf_put_str(&p->body, body);
     return VERDICT_DONE;
+}
+
+struct location *location_of_scope(const struct conf_scope *s)
+{
+    (void)s;
+    return &location;
+}
+
+bool request_send_body(struct request *r, const struct iovec *iov, int n,
+                       bool last)
+{
+    (void)last;
+    for (int i = 0; i < n; i++)
+        buf_put(&paper_of(r)->body, iov[i].iov_base, iov[i].iov_len);
+    return true;
+}
+
+void request_pause_body(struct request *r)
+{
+    r->body_paused = true;
+}
+
+void request_resume_body(struct request *r)
+{
+    r->body_paused = false;
+}
+
+void request_send_continue(struct request *r)
+{
+    r->continue_sent = true;
+}
+
+void request_send_interim(struct request *r, unsigned status,
+                          const struct http_field *fields, size_t n)
+{
+    (void)fields;
+    (void)n;
+    paper_of(r)->status = status;
 }
 
 void response_add(struct request *r, struct str name, struct str value)
