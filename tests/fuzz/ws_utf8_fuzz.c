@@ -49,7 +49,8 @@ static bool may_go_on(const uint8_t *p, size_t n)
     return false;
 }
 
-static bool feed(const uint8_t *p, size_t n, size_t cut, bool *complete)
+static bool feed(const struct utf8_method *m, const uint8_t *p, size_t n,
+                 size_t cut, bool *complete)
 {
     struct utf8 u = {0};
     bool good = true;
@@ -60,7 +61,7 @@ static bool feed(const uint8_t *p, size_t n, size_t cut, bool *complete)
         uint8_t *copy = malloc(take); /* so that reading ahead is seen */
         check(copy);
         memcpy(copy, p + at, take);
-        good = utf8_next(&u, copy, take);
+        good = utf8_next_by(m, &u, copy, take);
         free(copy);
         at += take;
     }
@@ -88,9 +89,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     bool good = whole || may_go_on(data + at, n - at);
 
     bool complete;
-    check(feed(data, n, n, &complete) == good && complete == whole);
-    check(feed(data, n, 1, &complete) == good && complete == whole);
-    check(feed(data, n, cut, &complete) == good && complete == whole);
+    size_t count;
+    const struct utf8_method *methods = utf8_methods(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct utf8_method *m = &methods[i];
+        check(feed(m, data, n, n, &complete) == good && complete == whole);
+        check(feed(m, data, n, 1, &complete) == good && complete == whole);
+        check(feed(m, data, n, cut, &complete) == good && complete == whole);
+    }
     check(utf8_is_valid(data, n) == whole);
     return 0;
 }

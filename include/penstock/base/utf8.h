@@ -30,4 +30,20 @@ static inline bool utf8_is_complete(const struct utf8 *u)
 /* The whole of a text at once. */
 bool utf8_is_valid(const void *p, size_t n);
 
+/*
+ * One way to go over much text at once, for tests and benchmarks.  Given the
+ * start of a character, run returns how many bytes from there on are whole
+ * characters, and may stop early; what is behind is looked at byte by byte.
+ */
+struct utf8_method {
+    const char *name;
+    size_t (*run)(const uint8_t *p, size_t n); /* NULL: the plain loop */
+};
+
+/* The methods this machine can run, the one that is used first and the plain
+ * loop last; *count says how many. */
+const struct utf8_method *utf8_methods(size_t *count);
+bool utf8_next_by(const struct utf8_method *m, struct utf8 *u, const uint8_t *p,
+                  size_t n);
+
 #endif

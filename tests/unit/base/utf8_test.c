@@ -123,6 +123,99 @@ static void does_not_care_where_it_is_cut(void **state)
     feed_every_split(&f, good, sizeof good - 2); /* ends too early */
 }
 
+/* ---- the wide methods against the plain loop ---- */
+
+static void compare(const uint8_t *p, size_t n)
+{
+    size_t count;
+    const struct utf8_method *methods = utf8_methods(&count);
+    struct utf8 expected = {0};
+    bool good = utf8_next_by(&methods[count - 1], &expected, p, n);
+
+    assert_null(methods[count - 1].run);
+    for (size_t i = 0; i + 1 < count; i++) {
+        struct utf8 u = {0};
+        bool got = utf8_next_by(&methods[i], &u, p, n);
+        if (got != good || (good && u.pending != expected.pending) ||
+            (good && u.pending &&
+             (u.low != expected.low || u.high != expected.high)))
+            fail_msg("%s, %zu bytes", methods[i].name, n);
+    }
+}
+
+enum { TEXT = 100, EDGE = 32 };
+
+static void fill(uint8_t p[TEXT], unsigned how)
+{
+    for (size_t i = 0; i < TEXT; i++)
+        p[i] = how == 0 ? 'a' : i % 2 ? 0xa9 : 0xc3;
+}
+
+/* Every two bytes, inside of a block and over its edge. */
+static void every_method_judges_two_bytes_alike(void **state)
+{
+    (void)state;
+    for (unsigned how = 0; how < 2; how++)
+        for (size_t at = EDGE - 2; at <= EDGE; at++)
+            for (unsigned pair = 0; pair < 0x10000; pair++) {
+                uint8_t text[TEXT];
+                fill(text, how);
+                text[at] = (uint8_t)(pair >> 8);
+                text[at + 1] = (uint8_t)pair;
+                compare(text, sizeof text);
+            }
+}
+
+static void every_method_judges_four_bytes_alike(void **state)
+{
+    (void)state;
+    static const uint8_t edges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
+                                    0xbf, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed,
+                                    0xef, 0xf0, 0xf3, 0xf4, 0xf5, 0xff};
+    const size_t n = COUNT(edges);
+    for (size_t at = EDGE - 3; at <= EDGE; at++)
+        for (size_t k = 0; k < n * n * n * n; k++) {
+            uint8_t text[TEXT];
+            fill(text, 0);
+            text[at] = edges[k % n];
+            text[at + 1] = edges[k / n % n];
+            text[at + 2] = edges[k / n / n % n];
+            text[at + 3] = edges[k / n / n / n];
+            compare(text, 64 + k % 7);
+        }
+}
+
+/* Text of all kinds of characters, with a wrong byte now and then, at every
+ * length: what is at the end is not looked at too far. */
+static void every_method_is_the_plain_loop(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"a",
+                                        "\xc3\xa9",
+                                        "\xe2\x82\xac",
+                                        "\xed\x9f\xbf",
+                                        "\xf0\x9f\x98\x80",
+                                        "0123456789abcdef0123456789abcdef"};
+    uint32_t seed = 1;
+    for (unsigned round = 0; round < 40000; round++) {
+        size_t n = round % 400, i = 0;
+        uint8_t *text = xmalloc(n + 1);
+        while (i < n) {
+            seed = seed * 1664525u + 1013904223u;
+            const char *kind = kinds[(seed >> 16) % COUNT(kinds)];
+            for (; *kind && i < n; kind++)
+                text[i++] = (uint8_t)*kind;
+        }
+        if (n && round % 3 == 0)
+            text[(seed >> 8) % n] = (uint8_t)(seed >> 24);
+        uint8_t *exact = xmalloc(n + !n);
+        memcpy(exact, text, n);
+        compare(exact, n);
+        free(exact);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +223,9 @@ int main(void)
         TEST(refuses_stray_and_impossible_bytes),
         TEST(fails_at_the_first_byte_that_cannot_go_on),
         TEST(does_not_care_where_it_is_cut),
+        TEST(every_method_judges_two_bytes_alike),
+        TEST(every_method_judges_four_bytes_alike),
+        TEST(every_method_is_the_plain_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
