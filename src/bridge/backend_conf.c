@@ -78,23 +78,34 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "delivery",
-        .syntax = "at_most_once",
+        .syntax = "at_most_once | at_least_once",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1,
         .set = set_delivery,
         .default_text = "at_most_once",
-        .help = "What becomes of a message whose backend dies.",
+        .help = "What becomes of a message whose backend dies: it is lost, or "
+                "kept until it is acknowledged and given to the next.",
     },
     {
         .name = "on_backend_loss",
-        .syntax = "close [CODE]",
+        .syntax = "hold TIME [any] | close [CODE] | reassign",
         .contexts = CONF_BACKEND,
-        .arity = ARGS_1 | ARGS_2,
+        .arity = ARGS_1 | ARGS_2 | ARGS_3,
         .set = set_on_loss,
-        .offset = FIELD(loss_code),
-        .default_text = "close 1012",
-        .help = "What becomes of the sessions of a lost backend: close "
-                "[CODE].",
+        .default_text = "hold 10s",
+        .help = "What becomes of the sessions of a lost backend: hold TIME "
+                "for the one that replaces it (any: or for any other), close "
+                "[CODE], reassign to another now.",
+    },
+    {
+        .name = "state_max",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(state_max),
+        .default_text = "64k",
+        .max = SLUICE_MAX_FRAME_MAX / 2,
+        .help = "Largest state that a backend may leave with a session.",
     },
     {
         .name = "client_window",
@@ -228,7 +239,10 @@ static void backend_defaults(void *conf)
         .accept_timeout_ms = 10000,
         .connect_timeout_ms = 10000,
         .drain_timeout_ms = 60000,
+        .loss_mode = LOSS_HOLD,
+        .hold_ms = 10000,
         .loss_code = WS_CLOSE_RESTART,
+        .state_max = 64 << 10,
         .cross_backend = true,
         .method = &balance_least_conn,
     };
@@ -421,28 +435,46 @@ static int set_delivery(struct conf *conf, struct conf_scope *scope,
                         const struct directive *row,
                         const struct conf_node *node, void *field)
 {
-    (void)scope;
+    struct backend_conf *c = conf_get(scope, &backend_module);
+    struct str word = conf_arg(node, 1);
     (void)row;
     (void)field;
-    if (str_eq(conf_arg(node, 1), STR("at_most_once")))
+
+    c->set.at_least_once = str_eq(word, STR("at_least_once"));
+    if (c->set.at_least_once || str_eq(word, STR("at_most_once")))
         return 0;
     return conf_fail(conf,
-                     "\"%.*s\" is not supported, expected \"at_most_once\"",
-                     STR_ARG(conf_arg(node, 1)));
+                     "invalid value \"%.*s\" in \"delivery\" directive, "
+                     "expected \"at_most_once\" or \"at_least_once\"",
+                     STR_ARG(word));
 }
 
-static int set_on_loss(struct conf *conf, struct conf_scope *scope,
-                       const struct directive *row,
-                       const struct conf_node *node, void *field)
+static int set_loss_hold(struct conf *conf, const struct conf_node *node,
+                         struct pool_settings *set)
 {
-    unsigned *code = field;
-    uint64_t v;
-    (void)scope;
-    (void)row;
+    struct str word = node->words_n > 2 ? conf_arg(node, 2) : STR("");
 
-    if (!str_eq(conf_arg(node, 1), STR("close")))
-        return conf_fail(conf, "\"%.*s\" is not supported, expected \"close\"",
-                         STR_ARG(conf_arg(node, 1)));
+    set->loss_mode = LOSS_HOLD;
+    if (!conf_parse_ms(word, &set->hold_ms) || !set->hold_ms)
+        return conf_fail(conf,
+                         "invalid time \"%.*s\" in \"on_backend_loss\" "
+                         "directive, expected \"hold TIME [any]\"",
+                         STR_ARG(word));
+    if (node->words_n == 3)
+        return 0;
+    set->loss_mode = LOSS_HOLD_ANY;
+    if (str_eq(conf_arg(node, 3), STR("any")))
+        return 0;
+    return conf_fail(conf, "invalid parameter \"%.*s\", expected \"any\"",
+                     STR_ARG(conf_arg(node, 3)));
+}
+
+static int set_loss_close(struct conf *conf, const struct conf_node *node,
+                          struct pool_settings *set)
+{
+    uint64_t v;
+
+    set->loss_mode = LOSS_CLOSE;
     if (node->words_n == 2)
         return 0;
     if (!str_to_u64(conf_arg(node, 2), 4999, &v) ||
@@ -451,8 +483,32 @@ static int set_on_loss(struct conf *conf, struct conf_scope *scope,
                          "invalid close code \"%.*s\", expected 1000 to 1003, "
                          "1007 to 1014 or 3000 to 4999",
                          STR_ARG(conf_arg(node, 2)));
-    *code = (unsigned)v;
+    set->loss_code = (unsigned)v;
     return 0;
+}
+
+static int set_on_loss(struct conf *conf, struct conf_scope *scope,
+                       const struct directive *row,
+                       const struct conf_node *node, void *field)
+{
+    struct backend_conf *c = conf_get(scope, &backend_module);
+    struct str word = conf_arg(node, 1);
+    (void)row;
+    (void)field;
+
+    if (str_eq(word, STR("hold")))
+        return set_loss_hold(conf, node, &c->set);
+    if (node->words_n <= 3 && str_eq(word, STR("close")))
+        return set_loss_close(conf, node, &c->set);
+    if (node->words_n == 2 && str_eq(word, STR("reassign"))) {
+        c->set.loss_mode = LOSS_REASSIGN;
+        return 0;
+    }
+    return conf_fail(conf,
+                     "invalid value \"%.*s\" in \"on_backend_loss\" "
+                     "directive, expected \"hold TIME [any]\", \"close "
+                     "[CODE]\" or \"reassign\"",
+                     STR_ARG(word));
 }
 
 static int set_link_window(struct conf *conf, struct conf_scope *scope,

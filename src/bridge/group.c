@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/utf8.h"
+#include "bridge/loss.h"
 #include "bridge/session.h"
 
 static void count(struct sluice_delivered *d, enum share_result result)
@@ -49,8 +50,8 @@ static void share_on(struct link *l, unsigned app_id, struct str except,
         struct session *s = CONTAINER(item, struct session, on_link);
         if (app_id && link_app_id(l, s->app) != app_id)
             continue;
-        if (!s->stream || !s->accepted)
-            continue; /* it is not a member yet */
+        if (!s->accepted || session_is_over(s))
+            continue; /* not a member yet, or any more */
         if (except.n && sluice_ids_have(except, s->cid))
             continue;
         count(d, session_share(s, m));
@@ -77,6 +78,27 @@ static void share_on_siblings(struct link *l, const struct sluice_broadcast *b,
     }
 }
 
+/* Sessions whose backend is gone are members still. */
+static void share_on_parked(struct link *l, const struct sluice_broadcast *b,
+                            struct sharing *m, struct sluice_delivered *d)
+{
+    struct str name = b->app_id ? l->apps[b->app_id - 1].name : STR("");
+
+    LIST_EACH(item, after, &l->backend->pool->losses)
+    {
+        struct loss *x = CONTAINER(item, struct loss, in_pool);
+        LIST_EACH(member, next, &x->sessions)
+        {
+            struct session *s = CONTAINER(member, struct session, on_link);
+            if (session_is_over(s) ||
+                (b->app_id && !str_eq(keep_app(s), name)) ||
+                (b->except.n && sluice_ids_have(b->except, s->cid)))
+                continue;
+            count(d, session_share(s, m));
+        }
+    }
+}
+
 int link_broadcast(struct link *l, const struct sluice_frame *f)
 {
     struct sluice_broadcast b;
@@ -91,8 +113,10 @@ int link_broadcast(struct link *l, const struct sluice_frame *f)
         struct sharing m = {.opcode = b.opcode, .data = b.data};
         share_on(l, b.app_id, b.except, &m, &d);
         if (!(b.opts & SLUICE_BROADCAST_OWN_ONLY) &&
-            l->backend->pool->conf->set.cross_backend)
+            l->backend->pool->conf->set.cross_backend) {
             share_on_siblings(l, &b, &m, &d);
+            share_on_parked(l, &b, &m, &d);
+        }
         sharing_fini(&m);
     }
     if (b.notify)

@@ -93,6 +93,17 @@ static bool is_logged(struct request *r)
     return !conf->is_set || conf->logs.n;
 }
 
+static void end_unlogged(struct session *s)
+{
+    struct request *r = s->request;
+
+    if (!r || is_logged(r))
+        return;
+    s->request = NULL;
+    r->handler_state = NULL;
+    request_end_taken(r, 101, s->stream->bytes_out - s->base_out);
+}
+
 static void put_hybi(struct buf *head, const struct session *s)
 {
     buf_printf(head,
@@ -152,11 +163,10 @@ void handshake_accept(struct session *s, struct str protocol,
     s->base_out = s->stream->bytes_out;
     stream_send(s->stream, &iov, 1);
     buf_fini(&head);
-    if (!is_logged(r)) {
-        s->request = NULL;
-        r->handler_state = NULL;
-        request_end_taken(r, 101, iov.iov_len);
-    }
+    keep_protocol(s, protocol);
+    /* Until a backend has accepted it may have to be offered to another. */
+    if (!s->conf->accept_auto)
+        end_unlogged(s);
     /* What the client sent behind its handshake is waiting. */
     stream_resume(s->stream);
 }
@@ -207,7 +217,13 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
         handshake_accept(s, protocol, fields.p, fields.n);
         buf_fini(&fields);
     }
+    if (s->conf->accept_auto)
+        end_unlogged(s);
     s->accepted = true;
+    s->keeping = s->at_least_once && s->keep;
+    struct str state = sluice_tlv_find(a.tlvs, SLUICE_TAG_STATE);
+    if (state.n && (rc = keep_state(s, state)) < 0)
+        return rc;
     session_apply_options(s, a.tlvs);
     if (s->event_mask & SLUICE_EVENT_OPENED)
         link_send_empty(s->link, SLUICE_OPENED, 0, s->cid);

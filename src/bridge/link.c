@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/loss.h"
 #include "bridge/session.h"
 #include "io/connect.h"
 #include "sluice/hello.h"
@@ -51,6 +52,7 @@ void link_set_state(struct link *l, enum link_state state)
 static void bury(struct loop_task *task)
 {
     struct link *l = CONTAINER(task, struct link, grave);
+    loss_forget_link(l);
     arena_destroy(l->arena);
     buf_fini(&l->scratch);
     free(l);
@@ -77,6 +79,8 @@ static void end(struct link *l)
     loop_cancel(&l->ack_task);
     loop_cancel(&l->wake_task);
     stream_close(l->stream);
+    if (!list_is_empty(&l->sessions) && !l->backend->pool->retired)
+        log_notice(link_log(l), "%zu clients lose their backend", l->clients_n);
     lose_clients(l, &l->sessions);
     lose_clients(l, &l->exchanges);
     backend_link_ended(l->backend);
@@ -217,6 +221,12 @@ static const struct stream_events link_events = {
     .on_written = on_written,
 };
 
+static uint64_t offered_features(const struct link *l)
+{
+    const struct pool_settings *set = &l->backend->pool->conf->set;
+    return LINK_FEATURES | (set->at_least_once ? SLUICE_FEATURE_ALO : 0);
+}
+
 static void send_hello(struct link *l)
 {
     const struct pool *p = l->backend->pool;
@@ -231,7 +241,7 @@ static void send_hello(struct link *l)
         .window = (uint32_t)set->reply_window,
         .link_window = (uint32_t)set->link_window_out,
         .keepalive_ms = (uint32_t)set->keepalive_ms,
-        .features = LINK_FEATURES,
+        .features = l->features,
         .epoch = bridge.epoch,
     };
     struct buf tlvs = {0};
@@ -326,6 +336,7 @@ struct link *link_create(struct backend *b)
         return NULL;
     }
     l->heard_ms = clock_now_ms();
+    l->features = offered_features(l);
     send_hello(l);
     timer_set(bridge.loop, &l->timer, set->connect_timeout_ms);
     return l;

@@ -5,21 +5,24 @@
 
 bool link_client_bind(struct link_client *c, struct link *l, struct app *app)
 {
-    c->cid = slots_take(&bridge.slots, c);
-    if (!c->cid)
-        return false;
+    if (!c->cid) {
+        c->cid = slots_take(&bridge.slots, c);
+        if (!c->cid)
+            return false;
+        c->pool = l->backend->pool;
+        c->pool->clients++;
+    }
     c->link = l;
     c->app = app;
     list_push_back(c->kind == LINK_SESSION ? &l->sessions : &l->exchanges,
                    &c->on_link);
     l->clients_n++;
-    l->backend->pool->clients++;
     if (app)
         app->clients++;
     return true;
 }
 
-static void settle(struct link_client *c)
+void link_client_settle(struct link_client *c)
 {
     struct link *l = c->link;
 
@@ -32,16 +35,14 @@ static void settle(struct link_client *c)
         link_wake_starved(l);
 }
 
-void link_client_unbind(struct link_client *c)
+void link_client_leave(struct link_client *c)
 {
     struct link *l = c->link;
     struct backend *b = l->backend;
 
-    settle(c);
-    slots_give(&bridge.slots, c->cid);
+    link_client_settle(c);
     list_remove(&c->on_link);
     l->clients_n--;
-    b->pool->clients--;
     if (c->app)
         c->app->clients--;
     if (b->index >= 0)
@@ -50,6 +51,25 @@ void link_client_unbind(struct link_client *c)
     c->link = NULL;
     c->app = NULL;
     link_client_gone(l);
+}
+
+void link_client_release(struct link_client *c)
+{
+    struct pool *p = c->pool;
+
+    if (!c->cid)
+        return;
+    slots_give(&bridge.slots, c->cid);
+    c->cid = 0;
+    c->pool = NULL;
+    p->clients--;
+    pool_destroy_if_done(p);
+}
+
+void link_client_unbind(struct link_client *c)
+{
+    link_client_leave(c);
+    link_client_release(c);
 }
 
 struct link_client *link_client_find(struct link *l, uint64_t cid)
@@ -72,4 +92,22 @@ void link_client_lost(struct link_client *c)
         session_lost((struct session *)c);
     else
         exchange_lost((struct exchange *)c);
+}
+
+int link_client_acked(struct link_client *c, uint32_t bytes, uint32_t seq)
+{
+    struct session *s = c->kind == LINK_SESSION ? (struct session *)c : NULL;
+
+    /* An ACK that crossed CLOSED returns what CLOSED has returned already. */
+    if (s && session_is_over(s))
+        bytes = 0;
+    if (bytes > c->outstanding_in)
+        return -SLUICE_ERROR_PROTOCOL;
+    c->outstanding_in -= bytes;
+    c->link->outstanding_in -= bytes;
+    if (s && s->at_least_once)
+        return session_acked(s, seq);
+    if (bytes)
+        link_client_wake(c);
+    return 0;
 }

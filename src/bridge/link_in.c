@@ -7,6 +7,20 @@
 
 /* ---- frames about the link ---- */
 
+/* RESUME_OF: whose sessions it may have. */
+static void take_predecessors(struct link *l, struct str tlvs)
+{
+    struct sluice_tlv t;
+
+    l->resume_of =
+        arena_calloc(l->arena, LINK_PREDECESSORS_MAX * sizeof *l->resume_of);
+    while (l->resume_of_n < LINK_PREDECESSORS_MAX &&
+           sluice_tlv_next(&tlvs, &t) == 1)
+        if (t.tag == SLUICE_TAG_RESUME_OF &&
+            sluice_tlv_get_u64(&t, &l->resume_of[l->resume_of_n]) == 0)
+            l->resume_of_n++;
+}
+
 static int on_hello(struct link *l, const struct sluice_frame *f)
 {
     struct sluice_hello h;
@@ -22,12 +36,16 @@ static int on_hello(struct link *l, const struct sluice_frame *f)
     }
     const struct pool_settings *set = &l->backend->pool->conf->set;
     l->reader.peer = h.role;
-    l->features = l->reader.features = h.features & LINK_FEATURES;
+    l->features = l->reader.features = h.features & l->features;
     l->peer_max_frame = h.max_frame;
     l->peer_window = h.window;
     l->window_in = h.link_window < set->link_window_in ? h.link_window
                                                        : set->link_window_in;
     l->boot_id = h.epoch;
+    l->wants_resume = h.flags & SLUICE_HELLO_WANTS_RESUME;
+    take_predecessors(l, h.tlvs);
+    if (set->at_least_once && !(l->features & SLUICE_FEATURE_ALO))
+        log_warn(link_log(l), "backend can not do \"delivery at_least_once\"");
     l->agent = arena_str(l->arena, sluice_tlv_find(h.tlvs, SLUICE_TAG_AGENT));
     link_set_state(l, LINK_WARMING);
     timer_set(bridge.loop, &l->timer, set->keepalive_ms / 2);
@@ -163,6 +181,20 @@ static int on_set_opts(struct session *s, const struct sluice_frame *f)
     return rc;
 }
 
+/* State and progress in one step (SLUICE section 9). */
+static int on_set_state(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_set_state m;
+    int rc = sluice_set_state_get(&m, f);
+    if (rc == 0 && !s->accepted)
+        rc = -SLUICE_ERROR_BAD_STATE;
+    if (rc == 0)
+        rc = keep_state(s, m.blob);
+    if (rc == 0 && m.has_ack && s->at_least_once)
+        rc = session_acked(s, m.ack_seq);
+    return rc;
+}
+
 static void hold(struct session *s, bool held)
 {
     s->held = held;
@@ -193,6 +225,8 @@ static int dispatch_client(struct link *l, struct session *s,
         return upgrade_body(s, f);
     if (type == SLUICE_SET_OPTS)
         return on_set_opts(s, f);
+    if (type == SLUICE_SET_STATE)
+        return on_set_state(s, f);
     if (type == SLUICE_TERMINATE)
         session_abort(s, ENDING_TERMINATED);
     else if (type == SLUICE_PAUSE || type == SLUICE_UNPAUSE)
@@ -280,6 +314,7 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_CLOSE:
     case SLUICE_TERMINATE:
     case SLUICE_SET_OPTS:
+    case SLUICE_SET_STATE:
     case SLUICE_TEXT:
     case SLUICE_BINARY:
     case SLUICE_CONT:
@@ -305,7 +340,6 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_CLOSED:
     case SLUICE_RESUME:
     case SLUICE_RESUME_END:
-    case SLUICE_SET_STATE:
     case SLUICE_DETACH:
     case SLUICE_DETACHED:
     case SLUICE_STATE:

@@ -103,12 +103,9 @@ int link_on_ack(struct link *l, const struct sluice_frame *f)
             l->strays++;
             continue;
         }
-        if (a.bytes > c->outstanding_in)
-            return -SLUICE_ERROR_PROTOCOL;
-        c->outstanding_in -= a.bytes;
-        l->outstanding_in -= a.bytes;
-        if (a.bytes)
-            link_client_wake(c);
+        rc = link_client_acked(c, a.bytes, a.seq);
+        if (rc < 0)
+            return rc;
     }
     link_wake_starved(l);
     return 0;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "bridge/loss.h"
 #include "bridge/session.h"
 
 enum {
@@ -34,9 +35,10 @@ static struct peer *peer_of(struct backend *b)
     return b->index >= 0 ? &b->pool->balance.peers[b->index] : NULL;
 }
 
-static void pool_destroy_if_done(struct pool *p)
+void pool_destroy_if_done(struct pool *p)
 {
-    if (!p->retired || !list_is_empty(&p->backends))
+    if (!p->retired || !list_is_empty(&p->backends) || p->clients ||
+        !list_is_empty(&p->losses))
         return;
     list_remove(&p->link);
     generation_unref(p->generation);
@@ -102,6 +104,14 @@ void backend_link_ready(struct backend *b)
     if (peer)
         peer->unready = false;
     log_info(link_log(b->link), "backend is ready");
+    pool_place_all(b->pool);
+}
+
+void backend_count(struct backend *b)
+{
+    struct peer *peer = peer_of(b);
+    if (peer)
+        peer->state->active++;
 }
 
 void backend_link_unready(struct backend *b)
@@ -224,6 +234,7 @@ static struct pool *pool_create(struct str name)
     memcpy(copy, name.p, name.n);
     p->name = str_n(copy, name.n);
     list_init(&p->backends);
+    list_init(&p->losses);
     list_push_back(&bridge.pools, &p->link);
     return p;
 }

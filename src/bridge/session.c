@@ -26,11 +26,6 @@ void session_set_state(struct session *s, enum session_state state)
     s->state_ms = clock_now_ms();
 }
 
-static bool is_over(const struct session *s)
-{
-    return s->state >= SESSION_LINGERING;
-}
-
 static void describe(const struct log_ctx *ctx, struct buf *line)
 {
     const struct session *s = CONTAINER(ctx, struct session, log);
@@ -181,7 +176,7 @@ static void on_timer(struct timer *t)
         check_sending, check_idle, check_pings};
     for (size_t i = 0; i < COUNT(checks) && s->state == SESSION_CONNECTED; i++)
         next = min_u64(next, checks[i](s, now));
-    if (!is_over(s))
+    if (!session_is_over(s))
         timer_set(bridge.loop, t, next);
     else if (s->state == SESSION_LINGERING)
         timer_set(bridge.loop, t, state_limit_ms(s));
@@ -211,6 +206,7 @@ struct session *session_create(struct request *r,
         ip.n = sizeof s->client - 1;
     memcpy(s->client, ip.p, ip.n);
     s->auto_pong = conf->auto_pong;
+    s->on_loss = SESSION_LOSS_POOL;
     s->event_mask = SLUICE_EVENT_OPENED;
     s->state_ms = clock_now_ms();
     timer_init(&s->timer, on_timer);
@@ -218,29 +214,6 @@ struct session *session_create(struct request *r,
     bridge.live++;
     timer_set(bridge.loop, &s->timer, state_limit_ms(s));
     return s;
-}
-
-bool session_bind(struct session *s, struct link *l, struct app *app)
-{
-    const struct pool_settings *set = &s->conf->pool->set;
-
-    s->window_in = (uint32_t)min_u64(set->client_window, l->peer_window);
-    s->window_out = (uint32_t)set->reply_window;
-    if (!link_client_bind(session_client(s), l, app))
-        return false;
-    if (app) {
-        s->event_mask = app->event_mask;
-        s->idle_timeout_ms = app->idle_timeout_ms;
-        s->max_message = app->max_message;
-        if (app->auto_pong >= 0)
-            s->auto_pong = app->auto_pong;
-    }
-    return true;
-}
-
-void session_unbind(struct session *s)
-{
-    link_client_unbind(session_client(s));
 }
 
 void session_connect(struct session *s, struct stream *stream)
@@ -274,6 +247,8 @@ void session_apply_options(struct session *s, struct str tlvs)
             s->auto_pong = value != 0;
         else if (id == SLUICE_OPT_MAX_MESSAGE)
             s->max_message = value;
+        else if (id == SLUICE_OPT_ON_LOSS && value <= LOSS_REASSIGN)
+            s->on_loss = (uint8_t)value;
         else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS) {
             s->idle_timeout_ms = value;
             timer_set(bridge.loop, &s->timer, 0);
@@ -289,6 +264,7 @@ static void bury(struct loop_task *task)
     buf_fini(&s->pending);
     deflate_destroy(s->deflate);
     session_drop_waiting(s);
+    keep_free(s);
     if (s->close_reason)
         shared_unref(s->close_reason);
     generation_unref(s->generation);
@@ -316,6 +292,16 @@ static void end_request(struct session *s)
     request_end_taken(r, 101, s->stream->bytes_out - s->base_out);
 }
 
+void session_bury_if_done(struct session *s)
+{
+    if (s->state != SESSION_DEAD || s->cid)
+        return;
+    list_remove(&s->all);
+    bridge.live--;
+    s->grave.run = bury;
+    loop_bury(bridge.loop, &s->grave);
+}
+
 static void die(struct session *s, bool reset)
 {
     if (s->state == SESSION_DEAD)
@@ -326,10 +312,8 @@ static void die(struct session *s, bool reset)
         stream_reset(s->stream);
     else if (s->stream)
         stream_close(s->stream);
-    list_remove(&s->all);
-    bridge.live--;
-    s->grave.run = bury;
-    loop_bury(bridge.loop, &s->grave);
+    s->stream = NULL;
+    session_bury_if_done(s);
 }
 
 /* What CLOSED says the session was closed with. */
@@ -341,31 +325,6 @@ static unsigned final_code(const struct session *s,
     return row->code && s->stream ? row->code : WS_CLOSE_ABNORMAL;
 }
 
-static void tell_backend(struct session *s, const struct ending_row *row)
-{
-    struct sluice_closed c = {
-        .cid = s->cid,
-        .code = (uint16_t)final_code(s, row),
-        .cause = (uint8_t)row->cause,
-        .messages_in = s->seq_in,
-        .messages_out = s->seq_flushed,
-        .lost_out = s->seq_out - s->seq_flushed,
-    };
-    if (s->close_seen && s->close_sent)
-        c.flags |= SLUICE_CLOSED_CLEAN;
-    if (s->by_backend)
-        c.flags |= SLUICE_CLOSED_BY_BACKEND;
-    if (s->stream) {
-        c.error = (uint16_t)s->stream->error;
-        c.bytes_in = s->reader.wire_bytes;
-        c.bytes_out = s->stream->bytes_out - s->base_out;
-    }
-    if (s->close_reason)
-        c.reason = str_n(s->close_reason->bytes, s->close_reason->n);
-    sluice_closed_put(&s->link->scratch, &c);
-    link_send_scratch(s->link);
-}
-
 /* Read on, and drop it: closing with unread input would send a RST, which
  * can destroy our close frame on its way (RFC 6455 section 7.1.1). */
 static void linger(struct session *s)
@@ -374,6 +333,7 @@ static void linger(struct session *s)
     session_drop_waiting(s);
     deflate_release(s->deflate);
     buf_fini(&s->pending);
+    s->in_last = false;
     if (s->eof && !stream_queued(s->stream)) {
         die(s, false);
         return;
@@ -389,12 +349,10 @@ static void finish(struct session *s, enum ending ending)
     const struct ending_row *row = ending_row(ending);
 
     s->ending = (uint8_t)ending;
+    s->close_code = (uint16_t)final_code(s, row);
     log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
               s->seq_in, s->seq_out);
-    if (s->link) {
-        tell_backend(s, row);
-        session_unbind(s);
-    }
+    session_leave_backend(s);
     end_request(s);
 }
 
@@ -411,7 +369,7 @@ static void finish_early(struct session *s, enum ending ending)
 
 void session_finish(struct session *s, enum ending ending)
 {
-    if (is_over(s))
+    if (session_is_over(s))
         return;
     if (!s->stream) {
         finish_early(s, ending);
@@ -419,13 +377,14 @@ void session_finish(struct session *s, enum ending ending)
     }
     finish(s, ending);
     linger(s);
+    session_wake(s);
 }
 
 void session_fail(struct session *s, enum ending ending)
 {
     unsigned code = ending_row(ending)->code;
 
-    if (is_over(s))
+    if (session_is_over(s))
         return;
     if (ending == ENDING_BACKEND_LOST)
         code = s->conf->pool->set.loss_code;
@@ -440,7 +399,7 @@ void session_fail(struct session *s, enum ending ending)
 
 void session_abort(struct session *s, enum ending ending)
 {
-    if (is_over(s))
+    if (session_is_over(s))
         return;
     if (!s->stream) {
         finish_early(s, ending);
@@ -448,17 +407,7 @@ void session_abort(struct session *s, enum ending ending)
     }
     finish(s, ending);
     die(s, ending == ENDING_TERMINATED || stream_queued(s->stream) > 0);
-}
-
-void session_lost(struct session *s)
-{
-    session_unbind(s);
-    if (!s->stream && s->state == SESSION_OPENING && !s->offered_again) {
-        s->offered_again = true;
-        if (!upgrade_offer(s))
-            return;
-    }
-    session_fail(s, ENDING_BACKEND_LOST);
+    session_wake(s);
 }
 
 void session_gone(struct session *s)
@@ -469,8 +418,9 @@ void session_gone(struct session *s)
 
 void session_destroy_now(struct session *s)
 {
-    if (!is_over(s))
+    if (!session_is_over(s))
         finish(s, ENDING_SHUTDOWN);
+    session_forget(s);
     if (s->request)
         s->request->handler_state = NULL;
     die(s, false);

@@ -12,14 +12,14 @@ enum {
 
 static bool is_streamed(const struct session *s)
 {
-    return s->event_mask & SLUICE_EVENT_FRAGMENTS &&
+    return s->event_mask & SLUICE_EVENT_FRAGMENTS && s->link &&
            s->link->features & SLUICE_FEATURE_FRAGMENTS;
 }
 
 /* What the wire took beyond the payload since it was last told. */
 static uint16_t wire_delta(struct session *s, size_t n)
 {
-    if (!(s->event_mask & SLUICE_EVENT_WIRE) ||
+    if (!(s->event_mask & SLUICE_EVENT_WIRE) || !s->link ||
         !(s->link->features & SLUICE_FEATURE_WIRECOUNT))
         return 0;
     int64_t delta = (int64_t)(s->reader.wire_bytes - s->wire_seen) - (int64_t)n;
@@ -32,6 +32,18 @@ static uint16_t wire_delta(struct session *s, size_t n)
     return (uint16_t)(int16_t)delta;
 }
 
+static bool may_forward(const struct session *s)
+{
+    return s->keeping ? kept_has_room(s)
+                      : link_client_has_credit((const struct link_client *)s);
+}
+
+/* As large as one piece may be; parked, as it was. */
+static size_t piece_max(const struct session *s)
+{
+    return s->link ? s->link->peer_max_frame : s->keep->max_frame;
+}
+
 static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
 {
     enum sluice_type type = SLUICE_CONT;
@@ -41,6 +53,12 @@ static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
         s->seq_in++;
     }
     s->in_started = more;
+    if (s->keeping) {
+        kept_put(s, type == SLUICE_CONT ? 0 : s->in_opcode, more,
+                 wire_delta(s, n), p, n);
+        kept_send(s);
+        return;
+    }
     link_send_data(session_client(s), type, more ? SLUICE_FLAG_MORE : 0,
                    wire_delta(s, n), p, n);
 }
@@ -54,11 +72,11 @@ static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
 static size_t send_pieces(struct session *s, const uint8_t *p, size_t n,
                           bool last, bool *done)
 {
-    size_t max = s->link->peer_max_frame;
+    size_t max = piece_max(s);
     size_t at = 0;
 
     *done = false;
-    while (!*done && link_client_has_credit(session_client(s))) {
+    while (!*done && may_forward(s)) {
         size_t left = n - at;
         if (left > max) {
             send_piece(s, p + at, max, true);
@@ -84,7 +102,7 @@ static bool is_due(const struct session *s)
         return true;
     if (!s->pending.n)
         return false;
-    return s->pending.n > s->link->peer_max_frame || is_streamed(s);
+    return s->pending.n > piece_max(s) || is_streamed(s);
 }
 
 static void keep_pending(struct session *s, const uint8_t *p, size_t n)
@@ -127,6 +145,12 @@ static void forward_pending(struct session *s)
 
 static void forward(struct session *s, struct span data, bool last)
 {
+    if (s->discarding) {
+        s->discarding = s->in_started = !last;
+        if (last)
+            s->in_opcode = 0;
+        return;
+    }
     if (s->pending.n) {
         keep_pending(s, data.p, data.n);
         s->in_last = last;
@@ -151,9 +175,9 @@ static bool may_read(struct session *s)
 {
     if (!s->accepted || s->held)
         return false;
-    if (link_client_has_credit(session_client(s)))
+    if (may_forward(s))
         return !is_due(s);
-    if (!link_has_credit(s->link) && !list_is_linked(&s->starved))
+    if (s->link && !link_has_credit(s->link) && !list_is_linked(&s->starved))
         list_push_back(&s->link->starved, &s->starved);
     return false;
 }
@@ -208,6 +232,8 @@ static void on_message(struct session *s, const struct ws_event *ev,
 static void tell_control(struct session *s, enum sluice_type type,
                          bool automatic, struct span data)
 {
+    if (!s->link)
+        return;
     struct sluice_ping p = {
         .type = type,
         .cid = s->cid,
@@ -220,7 +246,8 @@ static void tell_control(struct session *s, enum sluice_type type,
 
 static void on_ping(struct session *s, const struct ws_event *ev)
 {
-    bool answer = s->auto_pong && !s->close_sent;
+    /* Without a backend nobody else could. */
+    bool answer = (s->auto_pong || !s->link) && !s->close_sent;
 
     if (answer && stream_queued(s->stream) < SESSION_PONG_QUEUE)
         session_send_control(s, WS_PONG, ev->data.p, ev->data.n);
@@ -241,7 +268,7 @@ static void on_close(struct session *s, const struct ws_event *ev)
     s->close_seen = true;
     s->close_code = ev->code;
     session_keep_reason(s, ev->data);
-    if (s->event_mask & SLUICE_EVENT_CLOSING && !s->by_backend) {
+    if (s->event_mask & SLUICE_EVENT_CLOSING && !s->by_backend && s->link) {
         struct sluice_close c = {
             .cid = s->cid,
             .code = ev->code == WS_CLOSE_NONE ? 0 : ev->code,
@@ -339,10 +366,30 @@ const struct stream_events session_events = {
 
 void session_wake(struct session *s)
 {
+    if (s->keeping)
+        kept_send(s);
     if (!s->stream || !session_is_open(s))
         return;
-    if (is_due(s) && link_client_has_credit(session_client(s)))
+    if (is_due(s) && may_forward(s))
         forward_pending(s);
     if (s->stream->paused && may_read(s))
         stream_resume(s->stream);
+}
+
+void session_discard(struct session *s)
+{
+    s->discarding = s->in_started = !s->in_last;
+    if (s->in_last)
+        s->in_opcode = 0;
+    s->in_last = false;
+    drop_pending(s);
+}
+
+void session_keep_rest(struct session *s)
+{
+    if (!s->in_last)
+        return;
+    send_piece(s, s->pending.p, s->pending.n, false);
+    drop_pending(s);
+    s->in_last = false;
 }

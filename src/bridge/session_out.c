@@ -279,7 +279,7 @@ static void tell_flushed(struct session *s, size_t queued)
     bool news = count_flushed(s, queued) && s->notify;
     if (queued == 0)
         s->notify = false;
-    if (s->flushed_out || news)
+    if (s->link && (s->flushed_out || news))
         link_owe(session_client(s),
                  news || s->flushed_out >= s->window_out / 2);
 }
@@ -289,8 +289,7 @@ void session_on_written(void *owner, size_t queued)
     struct session *s = owner;
 
     s->written_ms = clock_now_ms();
-    if (s->link)
-        tell_flushed(s, queued);
+    tell_flushed(s, queued);
     if (queued)
         return;
     if (s->state == SESSION_FLUSHING)

@@ -269,21 +269,27 @@ static bool send_open(struct session *s)
     size_t begin;
     bool one;
     bool ok = sluice_open_begin(out, &o, &begin);
+    size_t from = out->n;
     ok &= identity_put(out, r, s->app, handshake_origin(r, s->framing, &one));
     if (s->framing->alphabet == WS_ALPHABET_HIXIE)
         ok &= sluice_tlv_put(out, SLUICE_TAG_LOCATION, handshake_location(r));
-    ok &= put_protocols(out, s);
     if (s->deflate)
         ok &= sluice_tlv_put(out, SLUICE_TAG_EXTENSION,
                              str_c(s->deflate->answer));
     ok &= identity_put_captures(out, r, s->conf->pattern);
     ok &= identity_put_params(out, r, &s->conf->params);
+    size_t to = out->n;
     ok &= identity_put_headers(out, r);
+    if (s->conf->resume_headers)
+        to = out->n;
+    ok &= put_protocols(out, s);
     ok = sluice_frame_end(out, begin, ok);
     if (!ok || out->n > SLUICE_HEADER_SIZE + s->link->peer_max_frame) {
         buf_clear(out);
         return false;
     }
+    if (s->link->features & SLUICE_FEATURE_RESUME)
+        keep_open(s, &o, str_n(out->p + from, to - from));
     link_send_scratch(s->link);
     return true;
 }
@@ -305,7 +311,8 @@ unsigned upgrade_offer(struct session *s)
             offer_declined(&o, 503);
             continue;
         }
-        session_set_state(s, SESSION_OPENING);
+        if (!s->stream)
+            session_set_state(s, SESSION_OPENING);
         if (send_open(s))
             return 0;
         log_err(&s->log, "handshake is too big for the backend's frames");

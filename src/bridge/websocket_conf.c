@@ -196,6 +196,16 @@ static const struct directive websocket_directives[] = {
         .set = set_param,
         .help = "A name and a value that the backend is told of each client.",
     },
+    {
+        .name = "backend_resume_headers",
+        .contexts = ANYWHERE,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = offsetof(struct websocket_conf, resume_headers),
+        .default_text = "off",
+        .help = "Keep the fields of the handshake, for the backend that takes "
+                "over a session; about 1 KiB for each.",
+    },
     {0},
 };
 

@@ -380,10 +380,9 @@ class FaultTest(BridgeTestCase):
 class ConfigurationTest(BridgeTestCase):
     def test_what_is_refused(self):
         for backend, location, message in (
-            ("on_backend_loss hold 30s;", "",
-             '"hold" is not supported, expected "close"'),
+            ("on_backend_loss hold;", "", 'expected "hold TIME [any]"'),
             ("on_backend_loss close 1005;", "", 'invalid close code "1005"'),
-            ("delivery at_least_once;", "", "at_most_once"),
+            ("delivery exactly_once;", "", "at_least_once"),
             ("server 127.0.0.1:1;", "", 'expected "unix:PATH"'),
             ("server unix:@PREFIX@/echo.sock;", "", "duplicate server"),
             ("link_window 1m;", "", "invalid number of arguments"),

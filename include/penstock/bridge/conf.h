@@ -32,6 +32,7 @@ struct websocket_conf {
     struct conf_list params;    /* of struct websocket_param */
     unsigned accept_auto;       /* 1: 101 before the backend is asked */
     bool auto_pong;
+    bool resume_headers; /* backend_resume_headers */
 
     struct ws_limits limits; /* of the three below */
     uint64_t max_message, max_frame, max_fragments;

@@ -37,11 +37,13 @@ enum {
     LINK_QUEUE_SOFT = 1 << 20,  /* bytes beyond the window that wait for the
                                    backend before clients are read no more */
     LINK_QUEUE_HARD = 16 << 20, /* and before it is given up */
+    LINK_PREDECESSORS_MAX = 16,
 };
 
-/* What HELLO says we have; a frame of any other feature is refused. */
+/* What HELLO says we have, always; a frame of any other feature is refused. */
 #define LINK_FEATURES                                                          \
-    (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT | SLUICE_FEATURE_HTTP)
+    (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT |                     \
+     SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME | SLUICE_FEATURE_STATE)
 
 enum link_state {
     LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */
@@ -83,6 +85,7 @@ struct link_client {
     enum link_client_kind kind;
     uint32_t seq_flushed; /* messages from the backend that have left */
     uint64_t cid;
+    struct pool *pool; /* while it has an id */
     struct link *link; /* NULL: not bound */
     struct app *app;   /* of the link; NULL: none */
     struct list on_link, owing, starved;
@@ -105,8 +108,11 @@ struct link {
     struct str agent;
     uint32_t peer_max_frame;
     uint32_t peer_window; /* credit for each client, to the backend */
-    uint64_t features;
+    uint64_t features;    /* before it: those that we offer */
     uint64_t boot_id;
+    uint64_t *resume_of; /* boot ids of backends that it replaces */
+    size_t resume_of_n;
+    bool wants_resume;
 
     /* payload bytes under way; credit is the window less these */
     uint64_t window_in, outstanding_in;   /* client -> backend */
@@ -130,6 +136,9 @@ struct link {
     struct log_limit noise; /* what a backend can cause in numbers */
     uint64_t strays;        /* frames for clients that are gone */
     bool bye;               /* it said BYE: the end is in good order */
+    struct loss *loss;      /* of its sessions; or NULL */
+    size_t remains_bytes;   /* kept for clients that are gone */
+    uint32_t resumed;       /* sessions since the last RESUME_END */
     bool failing;
     struct loop_task grave;
     struct buf scratch; /* a frame being made */
@@ -156,7 +165,8 @@ struct pool {
     struct generation *generation; /* a reference, for conf */
     struct list backends;
     struct balance balance;
-    size_t clients;
+    size_t clients;     /* those who have an id */
+    struct list losses; /* of backends whose sessions wait for another */
     bool retired; /* no longer configured: dies when its last backend does */
 };
 
@@ -181,6 +191,10 @@ struct pool *pool_find(struct str name);
 void backend_link_ended(struct backend *b);
 void backend_link_ready(struct backend *b);
 void backend_link_unready(struct backend *b);
+/* It got a client that balance_pick() did not give it. */
+void backend_count(struct backend *b);
+/* A client, backend or loss of the pool is gone. */
+void pool_destroy_if_done(struct pool *p);
 
 /* ---- link.c ---- */
 
@@ -228,10 +242,17 @@ int link_msend(struct link *l, const struct sluice_frame *f);
 
 /* ---- link_client.c ---- */
 
-/* Get an id on the link.  False when there is none left. */
+/* Come to the link, with the id that it has or a new one.  False when there is
+ * none left. */
 bool link_client_bind(struct link_client *c, struct link *l, struct app *app);
-/* Let go of it without a word: both directions' credit comes back without an
- * ACK. */
+/* Leave it without a word: both directions' credit comes back without an ACK.
+ * The id stays. */
+void link_client_leave(struct link_client *c);
+/* The credit alone. */
+void link_client_settle(struct link_client *c);
+/* Give the id back, after leaving; fine when there is none. */
+void link_client_release(struct link_client *c);
+/* Both. */
 void link_client_unbind(struct link_client *c);
 /* NULL when the id is unknown, or another link's. */
 struct link_client *link_client_find(struct link *l, uint64_t cid);
@@ -239,6 +260,8 @@ struct link_client *link_client_find(struct link *l, uint64_t cid);
 void link_client_wake(struct link_client *c);
 /* Its link is gone. */
 void link_client_lost(struct link_client *c);
+/* An ACK entry for it.  0, or a negated link-fatal code. */
+int link_client_acked(struct link_client *c, uint32_t bytes, uint32_t seq);
 
 /* ---- link_out.c ---- */
 

@@ -42,6 +42,14 @@ struct pool_server {
     unsigned instance;
 };
 
+/* on_backend_loss; the numbers are OPT ON_LOSS's. */
+enum loss_mode {
+    LOSS_CLOSE = 0,
+    LOSS_HOLD = 1,     /* for who replaces the backend */
+    LOSS_HOLD_ANY = 2, /* or for any other of the pool */
+    LOSS_REASSIGN = 3, /* to another now, or close */
+};
+
 /* What a backend{} says in one value each; see the table in conf.c. */
 struct pool_settings {
     uint64_t client_window;   /* bytes a backend may owe us for one client */
@@ -54,8 +62,12 @@ struct pool_settings {
     uint64_t connect_timeout_ms; /* to its HELLO */
     uint64_t drain_timeout_ms;
     uint64_t max_clients; /* of one worker; 0: no limit */
-    unsigned loss_code;   /* close code when a backend is lost */
-    bool cross_backend;   /* broadcasts reach clients of its siblings */
+    enum loss_mode loss_mode;
+    uint64_t hold_ms;
+    unsigned loss_code; /* close code when a backend is lost for good */
+    bool at_least_once; /* delivery */
+    uint64_t state_max; /* bytes of a session's state */
+    bool cross_backend; /* broadcasts reach clients of its siblings */
     const struct balance_method *method;
     const char *socket_dir; /* of spawned backends; NULL: the default */
 };

@@ -14,6 +14,7 @@
 #include "bridge/conf.h"
 #include "bridge/deflate.h"
 #include "bridge/endings.h"
+#include "bridge/keep.h"
 #include "bridge/link.h"
 #include "serve/request.h"
 #include "ws/framing.h"
@@ -26,6 +27,7 @@ enum {
     SESSION_PONG_QUEUE = 64 << 10,
     SESSION_LINGER_MS = 5000,
     SESSION_CLIENT_TEXT = 46, /* of an IP address, with the NUL */
+    SESSION_LOSS_POOL = 0xff,
 };
 
 enum session_state {
@@ -35,7 +37,7 @@ enum session_state {
     SESSION_CLOSING,   /* our Close is sent, the client's is awaited */
     SESSION_FLUSHING,  /* both are exchanged: what is queued leaves */
     SESSION_LINGERING, /* over; the socket drops what still comes */
-    SESSION_DEAD,
+    SESSION_DEAD,      /* the socket is gone */
 };
 
 /* A message for several sessions, encoded once. */
@@ -78,6 +80,7 @@ struct session {
     struct ws_reader reader;
     struct buf pending; /* of the message under way, not yet sent on */
     struct session_deflate *deflate; /* NULL: not agreed on */
+    struct keep *keep;               /* for another backend; NULL: none may */
     struct shared *close_reason;     /* of the client, or NULL */
     struct shared_wait *waiting;
     size_t waiting_bytes;
@@ -100,6 +103,7 @@ struct session {
 
     uint32_t event_mask;
     uint32_t idle_timeout_ms, max_message;
+    uint32_t remains;     /* bytes that it costs its link when it is over */
     uint16_t close_code;  /* the client's, or what ended it */
     uint8_t state;        /* enum session_state */
     uint8_t ending;       /* enum ending, once over */
@@ -116,6 +120,12 @@ struct session {
     bool close_seen;    /* from it */
     bool by_backend;    /* the backend closes it */
     bool offered_again; /* after the first backend was lost */
+    bool keeping;       /* pieces go through keep->kept */
+    bool moving;        /* DETACH is sent */
+    bool discarding;    /* the rest of a message whose beginning is lost */
+    bool at_least_once;
+    bool closed_sent; /* CLOSED, on this link */
+    uint8_t on_loss;  /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
     bool eof;
     char client[SESSION_CLIENT_TEXT];
 };
@@ -125,11 +135,18 @@ static inline struct link_client *session_client(struct session *s)
     return (struct link_client *)s;
 }
 
-/* The session of an id on this link; NULL when there is none. */
+static inline bool session_is_over(const struct session *s)
+{
+    return s->state >= SESSION_LINGERING;
+}
+
+/* The session of an id on this link; NULL when there is none that lives. */
 static inline struct session *session_find(struct link *l, uint64_t cid)
 {
     struct link_client *c = link_client_find(l, cid);
-    return c && c->kind == LINK_SESSION ? (struct session *)c : NULL;
+    struct session *s =
+        c && c->kind == LINK_SESSION ? (struct session *)c : NULL;
+    return s && !session_is_over(s) ? s : NULL;
 }
 
 static inline bool session_is_open(const struct session *s)
@@ -142,9 +159,29 @@ struct session *session_create(struct request *r,
                                const struct websocket_conf *conf,
                                struct ws_handshake *handshake);
 void session_set_state(struct session *s, enum session_state state);
+/* ---- session_backend.c ---- */
+
 /* Bind to a link (it gets an id there), or let go of it without a word. */
 bool session_bind(struct session *s, struct link *l, struct app *app);
 void session_unbind(struct session *s);
+/* The same for a session that was bound before. */
+void session_bind_again(struct session *s, struct link *l, struct app *app);
+/* The session ends: its backend is told, now or when it has all messages. */
+void session_leave_backend(struct session *s);
+/* What becomes of it when its backend is lost. */
+enum loss_mode session_loss_mode(const struct session *s);
+/* Its link is gone. */
+void session_lost(struct session *s);
+/* With at_least_once: messages up to seq are processed.  0, or a negated
+ * link-fatal code. */
+int session_acked(struct session *s, uint32_t seq);
+/* It is over and its messages are sent: CLOSED, once. */
+void session_tell_closed(struct session *s);
+/* It is over and nobody has to hear of it any more. */
+void session_forget(struct session *s);
+
+/* ---- session.c ---- */
+
 /* The 101 is sent: stand on its stream. */
 void session_connect(struct session *s, struct stream *stream);
 /* OPT* of REGISTER, ACCEPT or SET_OPTS. */
@@ -160,12 +197,12 @@ void session_finish(struct session *s, enum ending ending);
 void session_fail(struct session *s, enum ending ending);
 /* Drop the socket now, without a close frame. */
 void session_abort(struct session *s, enum ending ending);
-/* Its link is gone. */
-void session_lost(struct session *s);
 /* Keep the client's close reason for CLOSED. */
 void session_keep_reason(struct session *s, struct span reason);
 /* A lingering one's socket is done. */
 void session_gone(struct session *s);
+/* Free it when its socket is gone and no backend has to hear of it. */
+void session_bury_if_done(struct session *s);
 /* At a worker's fast end: free everything at once. */
 void session_destroy_now(struct session *s);
 
@@ -173,6 +210,10 @@ void session_destroy_now(struct session *s);
 extern const struct stream_events session_events;
 /* Credit came, PAUSE ended, or ACCEPT came: go on reading if it may. */
 void session_wake(struct session *s);
+/* It ends: a whole message that waits for credit joins what is kept. */
+void session_keep_rest(struct session *s);
+/* The beginning of the message under way is lost: drop what follows of it. */
+void session_discard(struct session *s);
 
 /* ---- session_out.c: what the backend asks; 0, or a negated client-fatal
  * code ---- */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "resume.h"
+
+#include "base/check.h"
+
+static bool put_info(struct buf *out, struct session *s, bool foreign)
+{
+    struct sluice_resume_info info = {
+        .first_seq = kept_first_seq(s),
+        .next_out_seq = s->seq_out + 1,
+        .unacked = kept_count(s),
+    };
+    if (foreign)
+        info.flags |= SLUICE_RESUME_FOREIGN;
+    if (s->keep->truncated)
+        info.flags |= SLUICE_RESUME_TRUNCATED;
+    if (session_is_over(s))
+        info.flags |= SLUICE_RESUME_DEAD;
+    return sluice_tlv_put_resume_info(out, &info);
+}
+
+static bool put_resume(struct session *s, bool foreign)
+{
+    const struct keep *k = s->keep;
+    struct buf *out = &s->link->scratch;
+    struct sluice_open o = {
+        .type = SLUICE_RESUME,
+        .cid = s->cid,
+        .ws_version = k->ws_version,
+        .http_version = k->http_version,
+        .flags = k->open_flags | SLUICE_OPEN_ALREADY_OPEN,
+        .app_id = link_app_id(s->link, s->app),
+        .window_out = s->window_out,
+        .window_in = s->window_in,
+        .t_us = k->t_us,
+        .max_message = k->max_message,
+        .remote_port = k->remote_port,
+        .local_port = k->local_port,
+        .tlvs = str_n(k->tlvs, k->tlvs_n),
+    };
+    size_t begin;
+
+    bool ok = sluice_open_begin(out, &o, &begin);
+    ok &= put_info(out, s, foreign);
+    if (k->state)
+        ok &=
+            sluice_tlv_put(out, SLUICE_TAG_STATE, str_n(k->state, k->state_n));
+    return sluice_frame_end(out, begin, ok);
+}
+
+bool resume_on(struct session *s, struct link *l, struct app *app, bool foreign)
+{
+    session_bind_again(s, l, app);
+    if (!put_resume(s, foreign) ||
+        l->scratch.n > SLUICE_HEADER_SIZE + l->peer_max_frame) {
+        buf_clear(&l->scratch);
+        log_err(&s->log, "session is too big for the backend's frames");
+        link_client_leave(session_client(s));
+        return false;
+    }
+    link_send_scratch(l);
+    l->resumed++;
+    s->keep->truncated = false;
+    session_wake(s);
+    return true;
+}
+
+void resume_end(struct link *l)
+{
+    log_notice(link_log(l), "%u sessions go on here", l->resumed);
+    sluice_resume_end_put(&l->scratch, l->resumed);
+    link_send_scratch(l);
+    l->resumed = 0;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/check.h"
+#include "bridge/loss.h"
+#include "bridge/session.h"
+
+enum loss_mode session_loss_mode(const struct session *s)
+{
+    if (s->on_loss != SESSION_LOSS_POOL)
+        return (enum loss_mode)s->on_loss;
+    return s->pool->conf->set.loss_mode;
+}
+
+/* ---- coming and going ---- */
+
+static bool come(struct session *s, struct link *l, struct app *app)
+{
+    const struct pool_settings *set = &s->conf->pool->set;
+
+    s->window_in =
+        (uint32_t)(set->client_window < l->peer_window ? set->client_window
+                                                       : l->peer_window);
+    s->window_out = (uint32_t)set->reply_window;
+    s->at_least_once =
+        l->features & SLUICE_FEATURE_ALO && l->features & SLUICE_FEATURE_RESUME;
+    s->closed_sent = false;
+    return link_client_bind(session_client(s), l, app);
+}
+
+bool session_bind(struct session *s, struct link *l, struct app *app)
+{
+    if (!come(s, l, app))
+        return false;
+    if (app) {
+        s->event_mask = app->event_mask;
+        s->idle_timeout_ms = app->idle_timeout_ms;
+        s->max_message = app->max_message;
+        if (app->auto_pong >= 0)
+            s->auto_pong = app->auto_pong;
+    }
+    return true;
+}
+
+/* What is kept for clients that are gone is bounded by the link. */
+static void remain(struct session *s)
+{
+    s->remains = (uint32_t)(kept_bytes(s) + sizeof *s);
+    s->link->remains_bytes += s->remains;
+}
+
+void session_bind_again(struct session *s, struct link *l, struct app *app)
+{
+    check(s->cid && !s->link);
+    come(s, l, app);
+    s->keep->max_frame = l->peer_max_frame;
+    s->keeping = true;
+    if (session_is_over(s))
+        remain(s);
+}
+
+static void leave(struct session *s)
+{
+    s->link->remains_bytes -= s->remains;
+    s->remains = 0;
+    link_client_leave(session_client(s));
+}
+
+void session_unbind(struct session *s)
+{
+    leave(s);
+    link_client_release(session_client(s));
+}
+
+/* ---- its end ---- */
+
+static void tell_backend(struct session *s)
+{
+    const struct ending_row *row = ending_row((enum ending)s->ending);
+    struct sluice_closed c = {
+        .cid = s->cid,
+        .code = s->close_code,
+        .cause = (uint8_t)row->cause,
+        .messages_in = s->seq_in,
+        .messages_out = s->seq_flushed,
+        .lost_out = s->seq_out - s->seq_flushed,
+    };
+    if (s->close_seen && s->close_sent)
+        c.flags |= SLUICE_CLOSED_CLEAN;
+    if (s->by_backend)
+        c.flags |= SLUICE_CLOSED_BY_BACKEND;
+    c.bytes_in = s->reader.wire_bytes;
+    c.bytes_out = s->put;
+    if (s->stream) {
+        c.error = (uint16_t)s->stream->error;
+        c.bytes_out = s->stream->bytes_out - s->base_out;
+    }
+    if (s->close_reason)
+        c.reason = str_n(s->close_reason->bytes, s->close_reason->n);
+    sluice_closed_put(&s->link->scratch, &c);
+    link_send_scratch(s->link);
+}
+
+/* Has a backend to hear of its last messages and its end, also when the one it
+ * has is lost?  CLOSED is acknowledged like a message (SLUICE section 9). */
+static bool is_to_remain(const struct session *s)
+{
+    const struct link *l = s->link;
+
+    if (!s->at_least_once || !s->accepted || bridge.draining ||
+        s->pool->retired || session_loss_mode(s) == LOSS_CLOSE)
+        return false;
+    return !l || l->remains_bytes + kept_bytes(s) + sizeof *s <= l->window_in;
+}
+
+void session_leave_backend(struct session *s)
+{
+    bool parked = s->keep && s->keep->loss;
+
+    if (!s->link && !parked) {
+        link_client_release(session_client(s));
+        return;
+    }
+    if (is_to_remain(s)) {
+        session_keep_rest(s);
+        if (s->link)
+            remain(s);
+        return;
+    }
+    if (s->link) {
+        tell_backend(s);
+        session_unbind(s);
+    } else {
+        loss_unpark(s);
+        link_client_release(session_client(s));
+    }
+}
+
+void session_tell_closed(struct session *s)
+{
+    if (s->closed_sent)
+        return;
+    s->closed_sent = true;
+    tell_backend(s);
+    link_client_settle(session_client(s));
+    if (!s->at_least_once)
+        session_forget(s);
+}
+
+void session_forget(struct session *s)
+{
+    if (s->link)
+        session_unbind(s);
+    else if (s->keep && s->keep->loss)
+        loss_unpark(s);
+    link_client_release(session_client(s));
+    session_bury_if_done(s);
+}
+
+int session_acked(struct session *s, uint32_t seq)
+{
+    if (s->closed_sent && seq == s->seq_in + 1) {
+        session_forget(s);
+        return 0;
+    }
+    int rc = kept_acked(s, seq);
+    if (rc == 0)
+        session_wake(s);
+    return rc;
+}
+
+/* ---- its backend is gone ---- */
+
+/* Nobody has answered the handshake yet. */
+static void lost_early(struct session *s)
+{
+    bool asked = s->state == SESSION_OPENING || s->stream;
+
+    if (asked && s->request && !s->offered_again) {
+        s->offered_again = true;
+        if (!upgrade_offer(s))
+            return;
+    }
+    session_fail(s, ENDING_BACKEND_LOST);
+}
+
+static bool may_wait(const struct session *s)
+{
+    return s->keep && !bridge.draining && !s->pool->retired &&
+           session_loss_mode(s) != LOSS_CLOSE;
+}
+
+/* Also a session that is over and of which not all is acknowledged. */
+static void park(struct session *s, struct link *l)
+{
+    s->moving = s->notify = s->held = s->closed_sent = false;
+    kept_lost(s);
+    if (s->discarding)
+        session_discard(s);
+    loss_park(s, l);
+    if (session_is_over(s))
+        return;
+    if (s->out_opcode)
+        session_fail(s, ENDING_LOST_INSIDE);
+    else
+        session_wake(s);
+}
+
+void session_lost(struct session *s)
+{
+    struct link *l = s->link;
+
+    leave(s);
+    if (!s->accepted)
+        lost_early(s);
+    else if (may_wait(s))
+        park(s, l);
+    else if (session_is_over(s))
+        session_forget(s);
+    else
+        session_fail(s, ENDING_BACKEND_LOST);
+}
