@@ -10,6 +10,7 @@
 #include "serve/access.h"
 #include "serve/access_log.h"
 #include "serve/auth_request.h"
+#include "serve/body.h"
 #include "serve/core.h"
 #include "serve/headers.h"
 #include "serve/limit.h"
@@ -20,6 +21,7 @@
 #include "serve/rewrite.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
+#include "serve/temp.h"
 #include "serve/try_files.h"
 #include "serve/tuning.h"
 #include "serve/types.h"
@@ -27,7 +29,6 @@
 #include "serve/variables.h"
 #include "serve/zone.h"
 #include "settings.h"
-#include "temp_paths.h"
 
 /* One line each, so that a line can be added. */
 /* clang-format off */
@@ -51,6 +52,8 @@ struct conf_module *const gateway_modules[] = {
     &upstream_module,
     &upstream_server_module,
     &upstream_method_module,
+    &temp_module,
+    &body_module,
     &proxy_module,
     &proxy_rewrite_module,
     &proxy_socket_module,
@@ -60,7 +63,6 @@ struct conf_module *const gateway_modules[] = {
     &backend_pass_module,
     &tuning_module,
     &headers_module,
-    &temp_paths_module,
     &zone_module, /* the last: all others have named their zones */
     NULL,
 };
@@ -71,6 +73,7 @@ const struct variable *const gateway_variables[] = {
     path_variables,
     limit_variables,
     proxy_variables,
+    body_variables,
     ssl_variables,
     NULL,
 };

@@ -58,15 +58,6 @@ static int ignore_aio(struct conf *conf, struct conf_scope *scope,
     return conf_set_ignored(conf, scope, row, node, field);
 }
 
-/* In many configurations, and both values come to the same. */
-static int accept_flag(struct conf *conf, struct conf_scope *scope,
-                       const struct directive *row,
-                       const struct conf_node *node, void *field)
-{
-    (void)conf, (void)scope, (void)row, (void)node, (void)field;
-    return 0;
-}
-
 enum {
     SERVERS = CONF_HTTP | CONF_SERVER,
     ANYWHERE = CONF_HTTP | CONF_SERVER | CONF_LOCATION,
@@ -94,11 +85,6 @@ static const struct directive tuning_directives[] = {
     TABLE("variables_hash_bucket_size", CONF_HTTP),
     TABLE("proxy_headers_hash_max_size", ANYWHERE),
     TABLE("proxy_headers_hash_bucket_size", ANYWHERE),
-    {.name = "client_body_in_single_buffer",
-     .contexts = ANYWHERE,
-     .arity = ARGS_FLAG,
-     .flags = CONF_IGNORED,
-     .help = "Accepted; request bodies are streamed."},
     SIZE("proxy_busy_buffers_size", ANYWHERE,
          "Accepted; responses are streamed."),
     SIZE("proxy_temp_file_write_size", ANYWHERE,
@@ -111,11 +97,6 @@ static const struct directive tuning_directives[] = {
         "Accepted; the kernel sends files."),
     ROW("directio", ANYWHERE, ARGS_1, ignore_directio, "SIZE | off",
         "Accepted; the kernel sends files."),
-    {.name = "proxy_request_buffering",
-     .contexts = ANYWHERE,
-     .arity = ARGS_FLAG,
-     .set = accept_flag,
-     .help = "Accepted; request bodies are always streamed."},
     {.name = NULL},
 };
 

@@ -688,8 +688,11 @@ class BodiesTest(ProxyTestCase):
             got.append(total)
             peer.reply(str(total))
 
-        p = self.before(self.origin(respond, read_body=False), server="client_max_body_size 0;")
-        for framing in (f"Content-Length: {self.SIZE}", "Transfer-Encoding: chunked"):
+        o = self.origin(respond, read_body=False)
+        p = self.before(o, server="client_max_body_size 0; proxy_request_buffering off;")
+        q = self.before(o, server="client_max_body_size 0;")
+        chunked, length = "Transfer-Encoding: chunked", f"Content-Length: {self.SIZE}"
+        for p, framing in ((p, length), (p, chunked), (q, length), (q, chunked)):
             s = self.client(p)
             before = self.resident(p)
             s.get("/", framing, method="POST")
@@ -711,7 +714,7 @@ class BodiesTest(ProxyTestCase):
                 peer.send(b"%x\r\n" % len(c) + c + b"\r\n")
             peer.send("0\r\n\r\n")
 
-        p = self.before(self.origin(respond, read_body=False), server="client_max_body_size 0;")
+        p = self.before(self.origin(respond, read_body=False), server="client_max_body_size 0; proxy_request_buffering off;")
         s = self.client(p)
         s.get("/", "Transfer-Encoding: chunked", method="POST")
         n = 200
@@ -729,7 +732,7 @@ class BodiesTest(ProxyTestCase):
 
     def test_an_answer_before_the_body_ended(self):
         o = self.origin(lambda peer: peer.reply("no", status="403 No"), read_body=False)
-        p = self.before(o, server="client_max_body_size 0;")
+        p = self.before(o, server="client_max_body_size 0; proxy_request_buffering off;")
         s = self.client(p)
         s.get("/", "Content-Length: 100000", method="POST")
         s.send("x" * 1000)
@@ -751,7 +754,7 @@ class BodiesTest(ProxyTestCase):
             return True
 
         o = self.origin(respond, read_body=False)
-        p = self.before(o, server="client_max_body_size 0;")
+        p = self.before(o, server="client_max_body_size 0; proxy_request_buffering off;")
         for _ in range(5):
             s = self.client(p)
             s.get("/", "Content-Length: 4000000", method="POST")
@@ -800,7 +803,7 @@ class BodiesTest(ProxyTestCase):
         self.assertIn('"GET /stream HTTP/1.1" 200', p.log("logs/access.log"))
 
     def test_a_slow_client_is_not_a_slow_origin(self):
-        p = self.before(self.origin(echo), location="proxy_send_timeout 1s; proxy_read_timeout 1s;")
+        p = self.before(self.origin(echo), location="proxy_request_buffering off; proxy_send_timeout 1s; proxy_read_timeout 1s;")
         s = self.client(p)
         s.get("/", "Content-Length: 4", method="POST")
         for c in "slow":
@@ -812,11 +815,13 @@ class BodiesTest(ProxyTestCase):
         hold = threading.Event()
         o = self.origin(lambda peer: hold.wait(20), read_body=False)
         self.addCleanup(hold.set)
-        p = self.before(o, location="proxy_send_timeout 1s;", server="client_max_body_size 0;")
-        s = self.client(p)
-        s.get("/", "Content-Length: 99999999", method="POST")
-        self.try_to_send(s, b"x" * 30000000)
-        self.assertEqual(s.answer().status, 504)
+        for buffering, length in (("off", 99999999), ("on", 30000000)):
+            p = self.before(o, location="proxy_send_timeout 1s;",
+                            server="client_max_body_size 0; proxy_request_buffering %s;" % buffering)
+            s = self.client(p)
+            s.get("/", f"Content-Length: {length}", method="POST")
+            self.try_to_send(s, b"x" * 30000000)
+            self.assertEqual(s.answer().status, 504, buffering)
 
     def test_a_body_that_stops_takes_the_origin_along(self):
         ended = threading.Event()
@@ -828,7 +833,8 @@ class BodiesTest(ProxyTestCase):
                 ended.set()
                 raise
 
-        p = self.before(self.origin(respond, read_body=False))
+        p = self.before(self.origin(respond, read_body=False),
+                        location="proxy_request_buffering off;")
         s = self.client(p)
         s.get("/", "Content-Length: 100", method="POST")
         s.send("half")

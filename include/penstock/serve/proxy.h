@@ -2,10 +2,12 @@
 /*
  * serve/proxy.h - proxy_pass: requests that an HTTP server answers.
  *
- * Both bodies are streamed: who cannot write pauses the other side, so a
- * request holds at most proxy_buffers of response and client_body_buffer_size
- * of request.  Split by direction: proxy_request.c speaks to the peer,
- * proxy_response.c listens to it, proxy.c chooses and retries.
+ * A request body is read before anybody is asked, or streamed
+ * (proxy_request_buffering off) and then as much of it kept for another try as
+ * client_body_buffer_size allows.  Responses are streamed: who cannot write
+ * pauses the other side, so a request holds at most proxy_buffers of it.  Split
+ * by direction: proxy_request.c speaks to the peer, proxy_response.c listens to
+ * it, proxy.c chooses and retries.
  */
 #ifndef PENSTOCK_SERVE_PROXY_H
 #define PENSTOCK_SERVE_PROXY_H
@@ -71,7 +73,7 @@ struct proxy_conf {
     uint64_t buffer_size; /* bytes: the largest response head */
     uint64_t buffers, buffers_size;
     struct http_limits limits;
-    uint64_t body_buffer_size; /* client_body_buffer_size */
+    bool request_buffering;
     bool ignore_client_abort;
     bool intercept_errors;
     unsigned next_upstream; /* enum next_upstream, or'ed */
@@ -95,6 +97,7 @@ extern const struct variable proxy_variables[];
 
 enum proxy_state {
     PROXY_NEW = 1, /* nothing is under way */
+    PROXY_READING, /* the request body, before anybody is asked */
     PROXY_CONNECTING,
     PROXY_SENDING,   /* the request is going out; no response head yet */
     PROXY_RECEIVING, /* the response head was taken */
@@ -152,7 +155,11 @@ struct proxy {
     uint64_t sent_before;         /* bytes on conn when it was taken */
 
     struct str head;    /* the request head that goes out */
-    struct buf body;    /* request body that may have to be sent again */
+    bool streams;       /* its body is passed as it comes */
+    bool sends_stored;  /* its body is the request's, which was read before */
+    off_t file_at;      /* of it, when it is in a file: what was sent */
+    struct buf body;    /* else: what may have to be sent again */
+    size_t body_most;   /* client_body_buffer_size */
     bool body_chunked;  /* how the request body is framed */
     bool body_lost;     /* more than the buffer was sent: no retry */
     bool body_ended;    /* the client's body is complete */

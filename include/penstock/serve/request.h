@@ -24,6 +24,7 @@ struct client;
 struct filters;
 struct limit_hold;
 struct request;
+struct request_body;
 struct subrequest;
 
 /* What a handler says; an HTTP status (300..599) asks for that response with
@@ -130,9 +131,11 @@ struct request {
     bool body_complete; /* no more of the request body will come */
     bool body_ended;    /* and the reader has said so */
     bool body_paused;
-    bool body_held;        /* paused until the handler is there */
-    unsigned body_holders; /* subrequests that cannot take more of it */
-    bool body_discarded;   /* nobody wants it: read and drop */
+    bool body_held;            /* paused until the handler is there */
+    unsigned body_holders;     /* subrequests that cannot take more of it */
+    bool body_discarded;       /* nobody wants it: read and drop */
+    bool body_streamed;        /* a handler had some of it, and it is gone */
+    struct request_body *body; /* what was read before it was used, or NULL */
     bool keep_alive;
     bool pipelined; /* began to arrive before the one before was answered */
     bool continue_sent;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "http/uri.h"
 #include "proxy_parts.h"
+#include "serve/body.h"
 
 /* ---- which upstream, and what is asked of it ---- */
 
@@ -140,6 +141,10 @@ static void on_written(void *owner, size_t queued)
     struct proxy *p = ((struct upstream_conn *)owner)->proxy;
     if (p->state == PROXY_TUNNEL) {
         tunnel_upstream_written(p, queued);
+        return;
+    }
+    if (!queued && !proxy_send_file(p)) {
+        proxy_finish(p, 500);
         return;
     }
     if (p->state == PROXY_SENDING)
@@ -312,7 +317,7 @@ void proxy_finish(struct proxy *p, int verdict)
     if (p->state == PROXY_OVER)
         return;
     bool keep = verdict == VERDICT_DONE && p->response_ended && p->keep &&
-                p->body_ended;
+                p->conn && !proxy_request_is_left(p);
     p->state = PROXY_OVER;
     if (p->conn && verdict == VERDICT_DONE)
         balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
@@ -346,33 +351,64 @@ int proxy_use_upstream(struct proxy *p)
         buf_clear(&p->body); /* what came while the name was resolved */
     proxy_socket_choose(p);
     upstream_ask(p);
-    if (!p->body_ended)
-        request_send_continue(p->request);
     return try_peer(p);
+}
+
+/* The request body is as complete as it has to be. */
+static int begin(struct proxy *p)
+{
+    p->state = PROXY_NEW;
+    p->started_ms = clock_now_ms();
+    int verdict = choose_upstream(p);
+    return verdict == VERDICT_DECLINED ? proxy_use_upstream(p) : verdict;
+}
+
+/* Is the body to be read before anybody is asked?  An HTTP/1.0 upstream can
+ * not be sent one of unknown length (nginx reads it then, too). */
+static bool reads_first(const struct proxy *p)
+{
+    const struct request *r = p->request;
+    const struct proxy_conf *c = p->conf;
+
+    return c->request_buffering || c->set_body || !c->pass_request_body ||
+           (r->head.body == BODY_CHUNKED && c->http_version == 10);
 }
 
 static int proxy_start(struct request *r)
 {
     const struct proxy_conf *conf = request_conf(r, &proxy_module);
+    const struct body_conf *body = request_conf(r, &body_module);
     struct proxy *p = arena_calloc(r->arena, sizeof *p);
 
     p->request = r;
     p->conf = conf;
     p->state = PROXY_NEW;
-    p->started_ms = clock_now_ms();
     p->tries_left = (unsigned)conf->next_tries;
-    p->body_ended = r->body_complete;
-    buf_init(&p->body, (size_t)conf->body_buffer_size);
+    p->body_most = (size_t)body->buffer_size;
+    buf_init(&p->body, p->body_most);
     r->handler_state = p;
     trace_begin(p);
     p->buffering = conf->buffering;
-
     r->output_max = conf->buffering
                         ? (size_t)(conf->buffers * conf->buffers_size)
                         : (size_t)conf->buffer_size;
-
-    int verdict = choose_upstream(p);
-    return verdict == VERDICT_DECLINED ? proxy_use_upstream(p) : verdict;
+    if (r->body_streamed && r->head.method != METHOD_GET &&
+        r->head.method != METHOD_HEAD) {
+        log_err(&r->log, "request body was streamed to an upstream and is "
+                         "not there for another");
+        return 500;
+    }
+    if (r->body_complete || r->body_discarded || r->body_streamed)
+        return begin(p);
+    request_send_continue(r);
+    if (!reads_first(p)) {
+        p->streams = true;
+        return begin(p);
+    }
+    p->state = PROXY_READING;
+    request_doing(r, "reading client request body");
+    body_start(r);
+    return VERDICT_PENDING;
 }
 
 /* The upstream is done with; another location answers. */
@@ -390,7 +426,19 @@ void proxy_leave(struct proxy *p, struct str target)
 static void proxy_on_body(struct request *r, const uint8_t *data, size_t n,
                           bool last)
 {
-    proxy_send_body(r->handler_state, data, n, last);
+    struct proxy *p = r->handler_state;
+
+    if (p->state != PROXY_READING) {
+        proxy_send_body(p, data, n, last);
+        return;
+    }
+    int verdict = VERDICT_PENDING;
+    if (!body_put(r, data, n) || (last && !body_end(r)))
+        verdict = 500;
+    else if (last)
+        verdict = begin(p);
+    if (verdict != VERDICT_PENDING)
+        proxy_finish(p, verdict);
 }
 
 static void proxy_on_drain(struct request *r)

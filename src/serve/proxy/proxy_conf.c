@@ -16,7 +16,7 @@ static void proxy_defaults(void *module_conf)
     c->buffer_size = 4096;
     c->buffers = 8;
     c->buffers_size = 4096;
-    c->body_buffer_size = 16384;
+    c->request_buffering = true;
     c->next_upstream = NEXT_ERROR | NEXT_TIMEOUT;
 }
 
@@ -370,15 +370,13 @@ static const struct directive proxy_directives[] = {
      .default_text = "8 4k",
      .help = "Number and size: what is held for a slow client before the "
              "upstream waits."},
-    {.name = "client_body_buffer_size",
+    {.name = "proxy_request_buffering",
      .contexts = EVERYWHERE,
-     .arity = ARGS_1,
-     .set = conf_set_size,
-     .offset = FIELD(body_buffer_size),
-     .default_text = "16k",
-     .min = 1,
-     .max = 1 << 30,
-     .help = "What is kept of a request body for another try."},
+     .arity = ARGS_FLAG,
+     .set = conf_set_flag,
+     .offset = FIELD(request_buffering),
+     .default_text = "on",
+     .help = "Read the whole request body before an upstream is asked."},
     {.name = "proxy_ignore_client_abort",
      .contexts = EVERYWHERE,
      .arity = ARGS_FLAG,

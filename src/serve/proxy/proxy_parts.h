@@ -77,6 +77,12 @@ bool proxy_has_another_peer(const struct proxy *p);
 /* May a try that failed so be followed by another? */
 bool proxy_may_retry(const struct proxy *p, unsigned why);
 
+/* Of the request, is there anything still to be sent? */
+bool proxy_request_is_left(const struct proxy *p);
+
+/* More of the body's file.  False: it can not be read, which was logged. */
+bool proxy_send_file(struct proxy *p);
+
 /* Arm the timer for what is to come from, or go to, the peer. */
 void proxy_wait_for_response(struct proxy *p);
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+
 #include "base/check.h"
 #include "http/writer.h"
 #include "proxy_parts.h"
+#include "serve/body.h"
 
 enum {
     UPSTREAM_QUEUE_MAX = 64 * 1024, /* bytes of a request body that wait for
                                        the peer; then the client waits */
+    SENDFILE_MAX = 512 * 1024,      /* bytes of a file in one call */
 };
 
 /* One request head is built at a time; the memory is kept. */
@@ -83,6 +87,13 @@ static void put_client_fields(struct proxy *p)
     }
 }
 
+/* What we could send of the client's body was dropped, or another had it. */
+static bool body_is_gone(const struct proxy *p)
+{
+    const struct request *r = p->request;
+    return r->body_discarded || (r->body_streamed && !p->streams);
+}
+
 static void put_framing(struct proxy *p, struct str set_body)
 {
     const struct request *r = p->request;
@@ -93,6 +104,13 @@ static void put_framing(struct proxy *p, struct str set_body)
     }
     if (!p->conf->pass_request_body)
         return;
+    if (r->body && r->body->complete) {
+        p->sends_stored = true;
+        http_put_field_u64(&head_buf, STR("Content-Length"), r->body->size);
+        return;
+    }
+    if (body_is_gone(p))
+        return; /* an error page of a request whose body is gone */
     if (r->head.body == BODY_LENGTH) {
         http_put_field_u64(&head_buf, STR("Content-Length"),
                            r->head.content_length);
@@ -112,9 +130,6 @@ int proxy_make_head(struct proxy *p, struct str uri)
     bool upgrade = upgrade_is_wanted(p);
 
     p->sends_head = str_eq(method, STR("HEAD"));
-    if (c->http_version == 10 && r->head.body == BODY_CHUNKED &&
-        c->pass_request_body && !c->set_body)
-        return 411; /* HTTP/1.0 has no way to say where it ends */
     if (!uri.n || uri.p[0] != '/')
         uri = arena_printf(r->arena, "/%.*s", STR_ARG(uri));
     buf_clear(&head_buf);
@@ -138,6 +153,7 @@ int proxy_make_head(struct proxy *p, struct str uri)
         put_client_fields(p);
     http_put_head_end(&head_buf);
     buf_put_str(&head_buf, set_body);
+    p->body_ended = r->body_complete || body_is_gone(p);
     if (c->set_body || !c->pass_request_body) {
         p->body_ended = true;
         r->body_discarded = true;
@@ -171,18 +187,68 @@ static void send_piece(struct proxy *p, const uint8_t *data, size_t n,
         request_pause_body(p->request);
 }
 
+bool proxy_request_is_left(const struct proxy *p)
+{
+    const struct request_body *b = p->request->body;
+
+    if (!p->body_ended || stream_queued(p->conn->stream))
+        return true;
+    return p->sends_stored && b->fd != -1 && (uint64_t)p->file_at < b->size;
+}
+
 void proxy_wait_for_response(struct proxy *p)
 {
-    bool all_sent = p->body_ended && !stream_queued(p->conn->stream);
+    bool all_sent = !proxy_request_is_left(p);
     if (p->state == PROXY_SENDING && all_sent)
         request_doing(p->request, "reading response header from upstream");
     if (all_sent)
         proxy_arm(p, p->conf->read_timeout_ms);
-    else if (stream_queued(p->conn->stream))
+    else if (stream_queued(p->conn->stream) || p->sends_stored)
         proxy_arm(p, p->conf->send_timeout_ms);
     else
         timer_clear(&p->conn->timer); /* it is the client who is slow, and
                                          client_body_timeout is running */
+}
+
+/* What the kernel takes now of a body that is in a file. */
+bool proxy_send_file(struct proxy *p)
+{
+    const struct request_body *b = p->request->body;
+    struct stream *s = p->conn->stream;
+
+    if (!p->sends_stored || b->fd == -1)
+        return true;
+    stream_flush(s);
+    while ((uint64_t)p->file_at < b->size && !stream_queued(s)) {
+        uint64_t left = b->size - (uint64_t)p->file_at;
+        ssize_t sent =
+            stream_sendfile(s, b->fd, &p->file_at,
+                            left < SENDFILE_MAX ? (size_t)left : SENDFILE_MAX);
+        if (sent == 0)
+            break;
+        if (sent < 0) {
+            log_errno(&p->request->log, LEVEL_CRIT, errno,
+                      "sendfile() of \"%s\" failed", b->file.p);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void send_stored(struct proxy *p)
+{
+    const struct request_body *b = p->request->body;
+    struct iovec iov[2] = {
+        {(void *)(uintptr_t)p->head.p, p->head.n},
+        {b->p, b->n},
+    };
+
+    p->file_at = 0;
+    stream_send(p->conn->stream, iov, b->fd == -1 && b->n ? 2 : 1);
+    if (proxy_send_file(p))
+        proxy_wait_for_response(p);
+    else
+        proxy_finish(p, 500);
 }
 
 void proxy_send_request(struct proxy *p)
@@ -194,6 +260,10 @@ void proxy_send_request(struct proxy *p)
     };
 
     p->request_sent = true;
+    if (p->sends_stored) {
+        send_stored(p);
+        return;
+    }
     if (p->body.n && p->body_chunked) {
         stream_send(s, iov, 1);
         send_piece(p, p->body.p, p->body.n, p->body_ended);
@@ -222,6 +292,7 @@ void proxy_send_body(struct proxy *p, const uint8_t *data, size_t n, bool last)
     if (p->state == PROXY_OVER || p->body_ended)
         return;
     p->body_ended = last;
+    p->request->body_streamed = true;
     bool sending = p->conn && p->state != PROXY_CONNECTING;
     if (sending) {
         remember(p, data, n);
@@ -234,6 +305,6 @@ void proxy_send_body(struct proxy *p, const uint8_t *data, size_t n, bool last)
     if (p->body.n + n > p->body.max)
         p->body.max = p->body.n + n;
     buf_put(&p->body, data, n);
-    if (p->body.n >= p->conf->body_buffer_size)
+    if (p->body.n >= p->body_most)
         request_pause_body(p->request);
 }
