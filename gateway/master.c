@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "channel.h"
+#include "io/tls.h"
 #include "process.h"
 #include "resources.h"
 #include "serve/zone.h"
@@ -432,7 +433,7 @@ static int until(uint64_t at_ms, uint64_t now_ms)
 
 static int time_left(struct master *m, uint64_t now_ms)
 {
-    int wait_ms = spawn_tend();
+    int wait_ms = soonest(spawn_tend(), tls_tickets_tend());
     if (m->kill_ms)
         wait_ms = soonest(wait_ms, until(m->kill_ms, now_ms));
     if (m->quitting || m->stopping)

@@ -18,6 +18,8 @@ enum {
     FIRST_SSL2 = 0x80,    /* or'ed into it by an SSL 2 hello */
 };
 
+bool tls_early_data_is_on;
+
 /* What goes into one record is put together here: one writer at a time, and
  * OpenSSL keeps nothing of it but the encrypted copy. */
 static uint8_t gathered[TLS_RECORD_MAX];
@@ -150,6 +152,25 @@ static void become_plain(struct stream *s, struct tls *t)
     tls_unref(t);
 }
 
+/* As SSL_read(); what comes before the handshake is done, comes first. */
+static int read_some(struct tls *t, void *p, size_t n)
+{
+    size_t got = 0;
+
+    if (!t->early)
+        return SSL_read(t->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+    switch (SSL_read_early_data(t->ssl, p, n, &got)) {
+    case SSL_READ_EARLY_DATA_SUCCESS:
+        t->early_came = true;
+        return (int)got;
+    case SSL_READ_EARLY_DATA_FINISH:
+        t->early = false;
+        return SSL_read(t->ssl, p, n > INT32_MAX ? INT32_MAX : (int)n);
+    default:
+        return 0;
+    }
+}
+
 /* As much as there is: one record after the other, until the kernel has no
  * more.  So a short answer means what it means on a plain socket. */
 static ssize_t tls_recv(struct stream *s, void *p, size_t n)
@@ -173,9 +194,8 @@ static ssize_t tls_recv(struct stream *s, void *p, size_t n)
         }
     }
     while (total < n) {
-        size_t want = n - total > INT32_MAX ? INT32_MAX : n - total;
         before_call();
-        int got = SSL_read(t->ssl, (uint8_t *)p + total, (int)want);
+        int got = read_some(t, (uint8_t *)p + total, n - total);
         if (got > 0) {
             total += (size_t)got;
             continue;
@@ -208,8 +228,11 @@ static ssize_t write_record(struct tls *t, const void *p, size_t n)
         errno = EPIPE;
         return -1;
     }
+    size_t early_n;
     before_call();
-    int rc = SSL_write(t->ssl, p, (int)n);
+    int rc = !tls_is_early(t) ? SSL_write(t->ssl, p, (int)n)
+             : SSL_write_early_data(t->ssl, p, n, &early_n) == 1 ? (int)early_n
+                                                                 : 0;
     if (rc > 0)
         return rc;
     if (meaning(t, rc, false) == 0) {
@@ -372,13 +395,16 @@ static struct tls *attach(struct stream *s, struct tls_context *ctx)
 }
 
 struct tls *stream_tls_accept(struct stream *s, struct tls_context *ctx,
-                              tls_choose_fn *choose, void *owner)
+                              const struct tls_accept_events *events,
+                              void *owner)
 {
     struct tls *t = attach(s, ctx);
     if (!t)
         return NULL;
-    t->choose = choose;
+    t->events = events;
     t->owner = owner;
+    t->first = ctx;
+    t->early = tls_early_data_is_on;
     SSL_set_accept_state(t->ssl);
     return t;
 }

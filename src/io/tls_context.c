@@ -19,19 +19,11 @@ void tls_reason(char *out, size_t n)
     ERR_clear_error();
 }
 
-/* "cannot load certificate "/x": WHY" */
-static int fail(struct err *err, const char *what, const char *about)
+int tls_fail(struct err *err, const char *what, const char *about)
 {
     char reason[256];
     tls_reason(reason, sizeof reason);
     return err_set(err, "%s \"%s\" failed (SSL: %s)", what, about, reason);
-}
-
-static BIO *bio_of(const struct tls_text *t)
-{
-    if (t->text.n > INT32_MAX)
-        return NULL;
-    return BIO_new_mem_buf(t->text.p ? t->text.p : "", (int)t->text.n);
 }
 
 /* ---- where things hang ---- */
@@ -44,6 +36,7 @@ static void free_context(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index,
     if (!ctx)
         return;
     tls_sessions_drop(ctx);
+    tls_staples_destroy(ctx);
     OPENSSL_cleanse(ctx->tickets, sizeof ctx->tickets);
     free(ctx);
 }
@@ -75,89 +68,21 @@ struct tls *tls_of(const SSL *ssl)
     return SSL_get_ex_data(ssl, tls_index());
 }
 
-/* ---- certificates and keys ---- */
-
-static int use_chain(SSL_CTX *ssl, const struct tls_text *file, struct err *err)
-{
-    BIO *bio = bio_of(file);
-    X509 *leaf = bio ? PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL) : NULL;
-    int rc = -1;
-
-    if (!leaf || SSL_CTX_use_certificate(ssl, leaf) != 1) {
-        fail(err, "cannot load certificate", file->path);
-        goto out;
-    }
-    SSL_CTX_clear_chain_certs(ssl);
-    for (;;) {
-        X509 *next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-        if (!next)
-            break;
-        if (SSL_CTX_add0_chain_cert(ssl, next) != 1) {
-            X509_free(next);
-            fail(err, "cannot load certificate chain", file->path);
-            goto out;
-        }
-    }
-    if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
-        fail(err, "cannot load certificate chain", file->path);
-        goto out;
-    }
-    ERR_clear_error();
-    rc = 0;
-out:
-    X509_free(leaf);
-    BIO_free(bio);
-    return rc;
-}
-
-static int give_password(char *out, int size, int writing, void *arg)
-{
-    const struct str *password = arg;
-    (void)writing;
-    if (!password || password->n > (size_t)size)
-        return -1;
-    memcpy(out, password->p, password->n);
-    return (int)password->n;
-}
-
-static EVP_PKEY *read_key(const struct tls_text *file, struct str password)
-{
-    BIO *bio = bio_of(file);
-    EVP_PKEY *key =
-        bio ? PEM_read_bio_PrivateKey(bio, NULL, give_password,
-                                      password.p ? (void *)&password : NULL)
-            : NULL;
-    BIO_free(bio);
-    return key;
-}
-
-static int use_key(SSL_CTX *ssl, const struct tls_text *file,
-                   struct str passwords, struct err *err)
-{
-    EVP_PKEY *key = read_key(file, (struct str){NULL, 0});
-
-    while (!key && passwords.n) {
-        struct str line = str_cut(&passwords, '\n');
-        if (line.n && line.p[line.n - 1] == '\r')
-            line.n--;
-        key = read_key(file, line);
-    }
-    bool good = key && SSL_CTX_use_PrivateKey(ssl, key) == 1 &&
-                SSL_CTX_check_private_key(ssl) == 1;
-    EVP_PKEY_free(key);
-    if (!good)
-        return fail(err, "cannot load certificate key", file->path);
-    ERR_clear_error(); /* of passwords that were not the right one */
-    return 0;
-}
-
 static int use_identities(SSL_CTX *ssl, const struct tls_settings *s,
                           struct err *err)
 {
-    for (size_t i = 0; i < s->identities_n; i++)
-        if (use_chain(ssl, &s->identities[i].certificate, err) == -1 ||
-            use_key(ssl, &s->identities[i].key, s->passwords.text, err) == -1)
+    for (size_t i = 0; i < s->identities_n; i++) {
+        const struct tls_identity *from = &s->identities[i];
+        struct tls_credential *c =
+            tls_credential_create(from, s->passwords.text, err);
+        if (!c)
             return -1;
+        int rc = tls_credential_install(c, ssl);
+        tls_credential_unref(c);
+        if (rc == -1)
+            return tls_fail(err, "cannot load certificate",
+                            from->certificate.path);
+    }
     return 0;
 }
 
@@ -167,12 +92,12 @@ static int trust(SSL_CTX *ssl, const struct tls_text *file, bool announce,
                  struct err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    BIO *bio = bio_of(file);
+    BIO *bio = tls_bio_of(file);
     size_t n = 0;
     X509 *ca;
 
     if (!bio)
-        return fail(err, "cannot load", file->path);
+        return tls_fail(err, "cannot load", file->path);
     while ((ca = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL))) {
         bool good = X509_STORE_add_cert(store, ca) == 1 &&
                     (!announce || SSL_CTX_add_client_CA(ssl, ca) == 1);
@@ -183,7 +108,7 @@ static int trust(SSL_CTX *ssl, const struct tls_text *file, bool announce,
     }
     BIO_free(bio);
     if (!n || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return fail(err, "SSL_CTX_load_verify_locations()", file->path);
+        return tls_fail(err, "SSL_CTX_load_verify_locations()", file->path);
     ERR_clear_error();
     return 0;
 }
@@ -191,7 +116,7 @@ static int trust(SSL_CTX *ssl, const struct tls_text *file, bool announce,
 static int use_crl(SSL_CTX *ssl, const struct tls_text *file, struct err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ssl);
-    BIO *bio = bio_of(file);
+    BIO *bio = tls_bio_of(file);
     size_t n = 0;
     X509_CRL *crl;
 
@@ -204,7 +129,7 @@ static int use_crl(SSL_CTX *ssl, const struct tls_text *file, struct err *err)
     }
     BIO_free(bio);
     if (!n || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return fail(err, "X509_STORE_add_crl()", file->path);
+        return tls_fail(err, "X509_STORE_add_crl()", file->path);
     ERR_clear_error();
     X509_STORE_set_flags(store,
                          X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
@@ -265,13 +190,13 @@ static int set_protocols(SSL_CTX *ssl, unsigned wanted)
 static int use_dhparam(SSL_CTX *ssl, const struct tls_text *file,
                        struct err *err)
 {
-    BIO *bio = bio_of(file);
+    BIO *bio = tls_bio_of(file);
     EVP_PKEY *dh = bio ? PEM_read_bio_Parameters(bio, NULL) : NULL;
 
     BIO_free(bio);
     if (!dh || SSL_CTX_set0_tmp_dh_pkey(ssl, dh) != 1) {
         EVP_PKEY_free(dh);
-        return fail(err, "cannot load DH parameters", file->path);
+        return tls_fail(err, "cannot load DH parameters", file->path);
     }
     return 0;
 }
@@ -290,11 +215,11 @@ static int run_commands(SSL_CTX *ssl, const struct tls_settings *s,
     SSL_CONF_CTX_set_ssl_ctx(conf, ssl);
     for (size_t i = 0; i + 1 < s->commands_n; i += 2)
         if (SSL_CONF_cmd(conf, s->commands[i], s->commands[i + 1]) <= 0) {
-            fail(err, "SSL_CONF_cmd()", s->commands[i]);
+            tls_fail(err, "SSL_CONF_cmd()", s->commands[i]);
             goto out;
         }
     if (SSL_CONF_CTX_finish(conf) != 1) {
-        fail(err, "SSL_CONF_finish()", "");
+        tls_fail(err, "SSL_CONF_finish()", "");
         goto out;
     }
     rc = 0;
@@ -307,12 +232,12 @@ static int set_algorithms(SSL_CTX *ssl, const struct tls_settings *s,
                           struct err *err)
 {
     if (set_protocols(ssl, s->protocols) == -1)
-        return fail(err, "protocols", "");
+        return tls_fail(err, "protocols", "");
     if (s->ciphers && SSL_CTX_set_cipher_list(ssl, s->ciphers) != 1)
-        return fail(err, "SSL_CTX_set_cipher_list()", s->ciphers);
+        return tls_fail(err, "SSL_CTX_set_cipher_list()", s->ciphers);
     if (s->curves && strcmp(s->curves, "auto") != 0 &&
         SSL_CTX_set1_groups_list(ssl, s->curves) != 1)
-        return fail(err, "SSL_CTX_set1_curves_list()", s->curves);
+        return tls_fail(err, "SSL_CTX_set1_curves_list()", s->curves);
     if (s->prefer_server_ciphers)
         SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
     return s->dhparam.text.p ? use_dhparam(ssl, &s->dhparam, err) : 0;
@@ -339,6 +264,8 @@ static void set_session_context(SSL_CTX *ssl, const struct tls_settings *s)
         EVP_DigestUpdate(md, &text.n, sizeof text.n);
         EVP_DigestUpdate(md, text.p, text.n);
     }
+    if (s->certify) /* they are chosen by names: the same names, the same */
+        EVP_DigestUpdate(md, s->certify, strlen(s->certify));
     for (size_t i = 0; i < COUNT(texts); i++) {
         EVP_DigestUpdate(md, &texts[i].n, sizeof texts[i].n);
         if (texts[i].n)
@@ -349,22 +276,34 @@ static void set_session_context(SSL_CTX *ssl, const struct tls_settings *s)
     SSL_CTX_set_session_id_context(ssl, digest, n);
 }
 
+static long cache_mode(const struct tls_settings *s)
+{
+    if (s->cache == TLS_CACHE_OFF)
+        return SSL_SESS_CACHE_OFF;
+    if (!(s->cache & (TLS_CACHE_BUILTIN | TLS_CACHE_STORE)))
+        return SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_AUTO_CLEAR |
+               SSL_SESS_CACHE_NO_INTERNAL_STORE;
+    return s->cache & TLS_CACHE_BUILTIN
+               ? SSL_SESS_CACHE_SERVER
+               : SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL;
+}
+
 static int set_server_sessions(struct tls_context *ctx,
                                const struct tls_settings *s, struct err *err)
 {
     set_session_context(ctx->ssl, s);
-    SSL_CTX_set_session_cache_mode(ctx->ssl, s->session_cache
-                                                 ? SSL_SESS_CACHE_SERVER
-                                                 : SSL_SESS_CACHE_OFF);
-    if (s->sessions_max)
-        SSL_CTX_sess_set_cache_size(ctx->ssl, (long)s->sessions_max);
+    SSL_CTX_set_session_cache_mode(ctx->ssl, cache_mode(s));
+    SSL_CTX_sess_set_cache_size(
+        ctx->ssl, s->cache & TLS_CACHE_BUILTIN ? (long)s->sessions_max : 1);
+    if (s->cache & TLS_CACHE_STORE)
+        tls_session_store_use(ctx, s->store);
     SSL_CTX_set_timeout(ctx->ssl, (long)s->timeout_s);
     if (tls_ticket_keys(ctx, s, err) == -1)
         return -1;
     if (!s->tickets) {
         SSL_CTX_set_options(ctx->ssl, SSL_OP_NO_TICKET);
         /* Without them a TLS 1.3 session is an entry in the cache or none. */
-        if (!s->session_cache)
+        if (!(s->cache & (TLS_CACHE_BUILTIN | TLS_CACHE_STORE)))
             SSL_CTX_set_num_tickets(ctx->ssl, 0);
     }
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx->ssl, tls_ticket);
@@ -378,6 +317,13 @@ static int set_server(struct tls_context *ctx, const struct tls_settings *s,
     SSL_CTX_set_alpn_select_cb(ctx->ssl, tls_choose_alpn, NULL);
     /* A client may leave without a word: HTTP says what was whole. */
     SSL_CTX_set_options(ctx->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_cert_cb(ctx->ssl, s->certify ? tls_certify : NULL, NULL);
+    if (s->early_data) {
+        SSL_CTX_set_max_early_data(ctx->ssl, TLS_RECORD_MAX);
+        tls_early_data_is_on = true;
+    }
+    if (s->stapling && tls_staples_create(ctx, s, err) == -1)
+        return -1;
     return set_server_sessions(ctx, s, err);
 }
 
@@ -425,7 +371,7 @@ struct tls_context *tls_context_create(const struct tls_settings *s,
     ctx->ssl =
         SSL_CTX_new(s->is_client ? TLS_client_method() : TLS_server_method());
     if (!ctx->ssl) {
-        fail(err, "SSL_CTX_new()", "");
+        tls_fail(err, "SSL_CTX_new()", "");
         free(ctx);
         return NULL;
     }
@@ -441,6 +387,10 @@ struct tls_context *tls_context_create(const struct tls_settings *s,
 
 void tls_context_destroy(struct tls_context *ctx)
 {
-    if (ctx)
-        SSL_CTX_free(ctx->ssl);
+    if (!ctx)
+        return;
+    /* What belongs to the caller is not asked any more. */
+    ctx->store = NULL;
+    tls_staples_orphan(ctx);
+    SSL_CTX_free(ctx->ssl);
 }

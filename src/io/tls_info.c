@@ -40,6 +40,16 @@ static void switch_to(SSL *ssl, const struct tls_context *ctx)
                               (int)SSL_CTX_get_min_proto_version(ctx->ssl));
     SSL_set_max_proto_version(ssl,
                               (int)SSL_CTX_get_max_proto_version(ctx->ssl));
+    SSL_set_max_early_data(ssl, SSL_CTX_get_max_early_data(ctx->ssl));
+}
+
+int tls_certify(SSL *ssl, void *arg)
+{
+    struct tls *t = tls_of(ssl);
+    (void)arg;
+    SSL_certs_clear(ssl);
+    return t->events && t->events->certify &&
+           t->events->certify(t->owner, t) == 0;
 }
 
 int tls_client_hello(SSL *ssl, int *alert, void *arg)
@@ -52,9 +62,9 @@ int tls_client_hello(SSL *ssl, int *alert, void *arg)
 
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n) == 1)
         name = name_in(p, n);
-    if (!t->choose)
+    if (!t->events)
         return SSL_CLIENT_HELLO_SUCCESS;
-    struct tls_context *ctx = t->choose(t->owner, name);
+    struct tls_context *ctx = t->events->choose(t->owner, name);
     if (!ctx) {
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
@@ -89,6 +99,11 @@ bool tls_is_plain(const struct tls *t)
 bool tls_is_established(const struct tls *t)
 {
     return !t->plain && SSL_is_init_finished(t->ssl);
+}
+
+bool tls_is_early(const struct tls *t)
+{
+    return t->early_came && !SSL_is_init_finished(t->ssl);
 }
 
 const char *tls_error(const struct tls *t)

@@ -29,6 +29,8 @@ struct tls_session {
 /* Lives as long as the SSL_CTX, which connections hold on to. */
 struct tls_context {
     SSL_CTX *ssl;
+    const struct tls_session_store *store; /* NULL: none */
+    struct tls_staple *staples;            /* of each certificate */
     bool is_client, verify;
     size_t record_max;
     struct ticket_key tickets[TICKET_KEYS_MAX];
@@ -40,11 +42,14 @@ struct tls {
     unsigned references;
     SSL *ssl;
     struct stream *stream; /* NULL: closed */
-    tls_choose_fn *choose;
+    const struct tls_accept_events *events;
     void *owner;
+    const struct tls_context *first; /* that it was accepted with */
     size_t record_max;
     bool is_client;
     bool begun;       /* the first byte was looked at */
+    bool early;       /* SSL_read_early_data() has not said its last word */
+    bool early_came;  /* and there was some */
     bool plain;       /* and it was no handshake's */
     bool broken;      /* a fatal error: nothing may be sent any more */
     bool write_waits; /* for something to be read */
@@ -59,6 +64,21 @@ struct tls_context *tls_context_of(const SSL_CTX *ssl);
 struct tls *tls_of(const SSL *ssl);
 int tls_index(void); /* of struct tls in an SSL */
 
+/* Whether any context takes early data: the hello is not read yet when that
+ * has to be known. */
+extern bool tls_early_data_is_on;
+
+BIO *tls_bio_of(const struct tls_text *t);
+/* "WHAT "ABOUT" failed (SSL: WHY)" */
+int tls_fail(struct err *err, const char *what, const char *about);
+int tls_credential_install(struct tls_credential *c, SSL_CTX *ssl);
+int tls_certify(SSL *ssl, void *arg);
+
+int tls_staples_create(struct tls_context *ctx, const struct tls_settings *s,
+                       struct err *err);
+void tls_staples_orphan(struct tls_context *ctx);
+void tls_staples_destroy(struct tls_context *ctx);
+
 /* The newest OpenSSL error as "text (reason)"; empties its queue. */
 void tls_reason(char *out, size_t n);
 
@@ -69,6 +89,9 @@ int tls_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
                EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int issue);
 int tls_ticket_keys(struct tls_context *ctx, const struct tls_settings *s,
                     struct err *err);
+
+void tls_session_store_use(struct tls_context *ctx,
+                           const struct tls_session_store *store);
 
 /* A copy, which is the caller's. */
 SSL_SESSION *tls_session_find(struct tls_context *ctx, struct str key);

@@ -1,107 +1,84 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sessions: the tickets that are issued (RFC 5077, RFC 8446 section 4.6.1),
+/* Sessions: those that clients may resume, in a store of several processes,
  * and those that upstreams gave. */
-#include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/random.h"
 #include "tls_parts.h"
 
 enum {
-    LONG_KEY = 80, /* bytes in a file: name, HMAC key, AES-256 key */
-    SHORT_KEY = 48,
+    SESSION_MAX = 16 * 1024 /* bytes of one as DER; a larger one (a client
+                               with a long chain) is not stored */
 };
 
-static struct ticket_key process_key;
+/* ---- the store of a server ---- */
 
-void tls_start(void)
+/* The context that the handshake began with: OpenSSL asks its callbacks, also
+ * when the name in the hello has led to another. */
+static const struct tls_session_store *store_of(const SSL *ssl)
 {
-    OPENSSL_init_ssl(0, NULL);
-    tls_index();
-    random_bytes(process_key.name, sizeof process_key.name);
-    random_bytes(process_key.hmac, sizeof process_key.hmac);
-    random_bytes(process_key.aes, sizeof process_key.aes);
+    const struct tls *t = tls_of(ssl);
+    return t && t->first ? t->first->store : NULL;
 }
 
-/* ---- keys ---- */
-
-static int read_key(struct ticket_key *key, const struct tls_text *file,
-                    struct err *err)
+static struct str id_of(const SSL_SESSION *session)
 {
-    const char *p = file->text.p;
-
-    if (file->text.n != LONG_KEY && file->text.n != SHORT_KEY)
-        return err_set(err, "\"%s\" must be 48 or 80 bytes", file->path);
-    key->short_key = file->text.n == SHORT_KEY;
-    size_t half = key->short_key ? 16 : 32;
-    memcpy(key->name, p, 16);
-    memcpy(key->hmac, p + 16, half);
-    memcpy(key->aes, p + 16 + half, half);
-    return 0;
+    unsigned n;
+    const unsigned char *id = SSL_SESSION_get_id(session, &n);
+    return str_n(id, n);
 }
 
-int tls_ticket_keys(struct tls_context *ctx, const struct tls_settings *s,
-                    struct err *err)
+static int on_new(SSL *ssl, SSL_SESSION *session)
 {
-    if (s->ticket_keys_n > TICKET_KEYS_MAX)
-        return err_set(err, "more than %d ticket keys", TICKET_KEYS_MAX);
-    for (size_t i = 0; i < s->ticket_keys_n; i++)
-        if (read_key(&ctx->tickets[i], &s->ticket_keys[i], err) == -1)
-            return -1;
-    ctx->tickets_n = s->ticket_keys_n;
-    if (!ctx->tickets_n)
-        ctx->tickets[ctx->tickets_n++] = process_key;
-    return 0;
-}
+    const struct tls_session_store *store = store_of(ssl);
+    static unsigned char bytes[SESSION_MAX];
+    unsigned char *p = bytes;
 
-static bool start_mac(EVP_MAC_CTX *mac, const struct ticket_key *key)
-{
-    char digest[] = "SHA256";
-    size_t n = key->short_key ? 16 : 32;
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY,
-                                          (void *)(uintptr_t)key->hmac, n),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_end(),
-    };
-    return EVP_MAC_CTX_set_params(mac, params) == 1;
-}
-
-static const EVP_CIPHER *cipher_of(const struct ticket_key *key)
-{
-    return key->short_key ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
-}
-
-/* 1: go on; 2: and issue a fresh one; 0: not ours; -1: trouble. */
-int tls_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
-               EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int issue)
-{
-    const struct tls_context *ctx = tls_context_of(SSL_get_SSL_CTX(ssl));
-    const struct ticket_key *key = ctx->tickets;
-
-    if (issue) {
-        random_bytes(iv, 16);
-        memcpy(name, key->name, 16);
-        return EVP_EncryptInit_ex(cipher, cipher_of(key), NULL, key->aes, iv) ==
-                           1 &&
-                       start_mac(mac, key)
-                   ? 1
-                   : -1;
-    }
-    size_t i = 0;
-    while (i < ctx->tickets_n && memcmp(name, ctx->tickets[i].name, 16) != 0)
-        i++;
-    if (i == ctx->tickets_n)
+    /* Of a TLS 1.3 session the client has all in its ticket. */
+    if (!store || (SSL_version(ssl) == TLS1_3_VERSION &&
+                   !(SSL_get_options(ssl) & SSL_OP_NO_TICKET)))
         return 0;
-    key = &ctx->tickets[i];
-    if (!start_mac(mac, key) ||
-        EVP_DecryptInit_ex(cipher, cipher_of(key), NULL, key->aes, iv) != 1)
-        return -1;
-    /* TLS 1.3 clients are to use a ticket once (RFC 8446 appendix C.4). */
-    return i > 0 || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
+    int n = i2d_SSL_SESSION(session, NULL);
+    if (n <= 0 || n > SESSION_MAX)
+        return 0;
+    i2d_SSL_SESSION(session, &p);
+    store->put(store->arg, id_of(session), str_n(bytes, (size_t)n));
+    OPENSSL_cleanse(bytes, (size_t)n);
+    return 0;
+}
+
+static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int n, int *copy)
+{
+    const struct tls_session_store *store = store_of(ssl);
+    struct buf found = {.max = SESSION_MAX};
+    SSL_SESSION *session = NULL;
+
+    *copy = 0;
+    if (store && n > 0 &&
+        store->find(store->arg, str_n(id, (size_t)n), &found)) {
+        const unsigned char *p = found.p;
+        session = d2i_SSL_SESSION(NULL, &p, (long)found.n);
+        OPENSSL_cleanse(found.p, found.n);
+    }
+    buf_fini(&found);
+    return session;
+}
+
+static void on_remove(SSL_CTX *ssl, SSL_SESSION *session)
+{
+    const struct tls_context *ctx = tls_context_of(ssl);
+    if (ctx && ctx->store)
+        ctx->store->drop(ctx->store->arg, id_of(session));
+}
+
+void tls_session_store_use(struct tls_context *ctx,
+                           const struct tls_session_store *store)
+{
+    ctx->store = store;
+    SSL_CTX_sess_set_new_cb(ctx->ssl, on_new);
+    SSL_CTX_sess_set_get_cb(ctx->ssl, on_get);
+    SSL_CTX_sess_set_remove_cb(ctx->ssl, on_remove);
 }
 
 /* ---- what upstreams gave ---- */

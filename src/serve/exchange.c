@@ -86,12 +86,11 @@ static struct listen *listen_in(const struct client *c,
                  __FILE__, __LINE__);
 }
 
-static struct request *make(struct client *c, struct generation *g)
+static struct request *make_for(struct client *c, struct generation *g,
+                                struct listen *listen, struct server *s)
 {
     struct arena *arena = arena_take();
     struct request *r = arena_calloc(arena, sizeof *r);
-    struct listen *listen = listen_in(c, g);
-    struct server *s = listen->default_server;
 
     r->client = c;
     r->main = r;
@@ -148,6 +147,23 @@ struct request *exchange_create_sub(struct request *parent)
     r->log = parent->log;
     r->log.doing = NULL;
     return r;
+}
+
+static struct request *make(struct client *c, struct generation *g)
+{
+    struct listen *listen = listen_in(c, g);
+    return make_for(c, g, listen, listen->default_server);
+}
+
+struct request *exchange_probe(struct client *c, const struct server *s)
+{
+    return make_for(c, c->listeners->generation, c->slot->listen,
+                    (struct server *)(uintptr_t)s);
+}
+
+void exchange_probe_end(struct request *r)
+{
+    arena_give(r->arena);
 }
 
 /* As it was sent: the head's first line. */

@@ -48,4 +48,9 @@ void exchange_fini(void);
 /* Free at the end of the turn. */
 void exchange_bury(struct request *r);
 
+/* A request without a head, for variables that are asked for during the
+ * handshake: of the server s of the current generation, for this call only. */
+struct request *exchange_probe(struct client *c, const struct server *s);
+void exchange_probe_end(struct request *r);
+
 #endif

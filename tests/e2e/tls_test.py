@@ -606,9 +606,15 @@ class ReloadTest(TlsTestCase):
              "ssl_ciphers nothing;", "SSL_CTX_set_cipher_list()"),
             ("ssl_verify_client on;", "no ssl_client_certificate for"),
             ("ssl_protocols SSLv3;", "invalid value"),
-            ("ssl_early_data on;", "is not supported"),
-            ("ssl_stapling on;", "is not supported"),
-            ("ssl_certificate $ssl_server_name.pem;", "variables in"),
+            ("ssl_trusted_certificate $host.pem;", "variables in"),
+            ("ssl_certificate $ssl_server_name.pem;",
+             'no "ssl_certificate_key" is defined for certificate "$ssl_'),
+            ("ssl_certificate data:x; ssl_certificate_key a.key;",
+             'cannot load certificate "data:...'),
+            ("ssl_certificate_cache inactive=1s;", 'must have the "max"'),
+            ("ssl_certificate a.pem; ssl_certificate_key a.key;"
+             "ssl_stapling on; ssl_stapling_file a.pem;",
+             "d2i_OCSP_RESPONSE_bio()"),
             ("ssl_conf_command Nonsense 1;", None),
             ("ssl_certificate a.pem; ssl_certificate_key a.key;"
              "ssl_conf_command Nonsense 1;", "SSL_CONF_cmd()"),

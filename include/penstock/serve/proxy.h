@@ -133,6 +133,8 @@ struct proxy_ssl {
     struct tls_context *context;
     struct str name;
     bool send_name, remember;
+    struct tls_credential *credential; /* to show; NULL: the context's */
+    struct str label; /* what a connection is kept for: name, certificate */
 };
 
 /* One request's dealings with its upstream; lives in the request's arena. */

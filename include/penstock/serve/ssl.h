@@ -15,17 +15,32 @@
 #include "serve/request.h"
 
 struct client;
+struct ssl_certificate_cache;
+
+/* A certificate or a key. */
+struct ssl_text {
+    struct tls_text file;  /* its text is not known yet when there is a */
+    struct value *value;   /* name with variables; else NULL */
+    const char *directory; /* that a relative name starts from */
+};
 
 struct ssl_conf {
-    struct conf_list certificates, keys; /* const struct tls_text */
-    struct conf_list ticket_keys;        /* the same */
-    struct conf_list commands;           /* const char */
+    struct conf_list certificates, keys; /* const struct ssl_text */
+    bool dynamic;                        /* one of them has variables */
+    struct ssl_certificate_cache *certificate_cache; /* NULL: off */
+    struct conf_list ticket_keys;                    /* struct tls_text */
+    struct conf_list commands;                       /* const char */
     struct tls_text passwords, dhparam, authorities, trusted, crl;
     unsigned protocols; /* enum tls_protocol */
     struct str ciphers, curves;
     bool prefer_server_ciphers;
-    bool session_cache;
-    uint64_t sessions_max;
+    unsigned session_cache;    /* enum tls_cache, or'ed */
+    struct zone *session_zone; /* of shared:, or NULL */
+    uint64_t sessions_max;     /* of builtin */
+    bool early_data;
+    bool stapling, stapling_verify;
+    struct tls_text stapling_file;
+    struct str stapling_responder;
     uint64_t session_timeout_s;
     bool session_tickets;
     bool reject_handshake;
@@ -41,16 +56,31 @@ extern const struct variable ssl_variables[];
 
 /* Read the file named by word at into *out, path as nginx completes it. */
 int ssl_read_text(struct conf *conf, struct str word, struct tls_text *out);
-conf_setter ssl_set_text;    /* [struct tls_text] */
-conf_setter ssl_set_texts;   /* [struct conf_list of struct tls_text] */
+conf_setter ssl_set_text;  /* [struct tls_text] */
+conf_setter ssl_set_texts; /* [struct conf_list of struct tls_text] */
+/* [struct conf_list of struct ssl_text]; variables and "data:" are fine */
+conf_setter ssl_set_certificates;
+conf_setter ssl_set_certificate_cache; /* [struct ssl_certificate_cache *] */
 conf_setter ssl_set_command; /* [struct conf_list of two const char *] */
-conf_setter ssl_set_off;     /* what only "off" is built of */
 extern const struct conf_enum ssl_protocol_names[];
 
-/* The certificates and keys of two lists, paired.  NULL with the sentence. */
+/* One ssl_text, of the directive's argument; -1 with the sentence. */
+int ssl_read_certificate(struct conf *conf, struct str word,
+                         struct ssl_text *out);
+
+/* The certificates and keys of two lists, paired; *dynamic when one of them
+ * is not known yet.  NULL with the sentence. */
 struct tls_identity *ssl_identities(struct conf *conf,
                                     const struct conf_list *certificates,
-                                    const struct conf_list *keys);
+                                    const struct conf_list *keys,
+                                    bool *dynamic);
+
+/* The credential that names with variables mean for e now, a reference, and
+ * in *label what tells it from others.  NULL with the sentence. */
+struct tls_credential *
+ssl_credential(const struct ssl_text *certificate, const struct ssl_text *key,
+               struct str passwords, struct ssl_certificate_cache *cache,
+               struct evaluation *e, struct str *label, struct err *err);
 /* As arrays, which the settings want. */
 const char **ssl_command_words(struct conf *conf, const struct conf_list *list);
 

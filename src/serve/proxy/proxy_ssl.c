@@ -9,7 +9,9 @@
 #include "serve/ssl.h"
 
 struct proxy_ssl_conf {
-    struct tls_text certificate, key, passwords, trusted, crl;
+    struct ssl_text certificate, key;
+    struct ssl_certificate_cache *certificate_cache;
+    struct tls_text passwords, trusted, crl;
     struct conf_list commands;
     unsigned protocols;
     struct str ciphers;
@@ -18,6 +20,17 @@ struct proxy_ssl_conf {
     struct value *name;          /* NULL: the host of proxy_pass */
     struct tls_context *context; /* NULL: no https can be asked for here */
 };
+
+static bool is_said(const struct ssl_text *t)
+{
+    return t->value || t->file.text.p;
+}
+
+/* Which certificate is shown, only a request says. */
+static bool is_dynamic(const struct proxy_ssl_conf *c)
+{
+    return is_said(&c->certificate) && (c->certificate.value || c->key.value);
+}
 
 /* ---- a request's wishes ---- */
 
@@ -29,6 +42,34 @@ static struct str without_port(struct str host)
     if (str_starts(host, STR("unix:")))
         return STR("localhost");
     return str_slice(host, 0, str_find(host, ':', from));
+}
+
+static void let_go(void *arg)
+{
+    tls_credential_unref(arg);
+}
+
+/* An empty name means none. */
+static int choose_certificate(struct proxy *p, const struct proxy_ssl_conf *c)
+{
+    struct request *r = p->request;
+    struct str label;
+    struct err why;
+
+    if (c->certificate.value &&
+        value_eval(c->certificate.value, &r->eval).n == 0)
+        return VERDICT_DECLINED;
+    p->ssl.credential =
+        ssl_credential(&c->certificate, &c->key, c->passwords.text,
+                       c->certificate_cache, &r->eval, &label, &why);
+    if (!p->ssl.credential) {
+        log_err(&r->log, "%s", why.text);
+        return 500;
+    }
+    arena_on_destroy(r->arena, let_go, p->ssl.credential);
+    p->ssl.label = arena_printf(r->arena, "%.*s %.*s", STR_ARG(p->ssl.name),
+                                STR_ARG(label));
+    return VERDICT_DECLINED;
 }
 
 int proxy_ssl_choose(struct proxy *p)
@@ -45,7 +86,10 @@ int proxy_ssl_choose(struct proxy *p)
         .send_name = c->server_name,
         .remember = c->session_reuse,
     };
-    return p->ssl.context ? VERDICT_DECLINED : 500;
+    p->ssl.label = p->ssl.name;
+    if (!p->ssl.context)
+        return 500;
+    return is_dynamic(c) ? choose_certificate(p, c) : VERDICT_DECLINED;
 }
 
 bool proxy_ssl_fits(const struct proxy_ssl *want, const struct upstream_conn *c)
@@ -53,7 +97,7 @@ bool proxy_ssl_fits(const struct proxy_ssl *want, const struct upstream_conn *c)
     if (!want->context || !c->tls)
         return !want->context && !c->tls;
     return c->tls_context == want->context &&
-           str_eq(str_c(c->tls_name), want->name);
+           str_eq(str_c(c->tls_name), want->label);
 }
 
 int proxy_ssl_dial(struct proxy *p, struct upstream_conn *c)
@@ -65,16 +109,16 @@ int proxy_ssl_dial(struct proxy *p, struct upstream_conn *c)
         return 0;
     struct str session = want->remember ? arena_printf(arena, "%.*s %.*s",
                                                        STR_ARG(c->peer->name),
-                                                       STR_ARG(want->name))
+                                                       STR_ARG(want->label))
                                         : STR("");
     c->tls = stream_tls_connect(c->stream, want->context, want->name,
                                 want->send_name, session);
     if (!c->tls)
         return -1;
     c->tls_context = want->context;
-    c->tls_name = xmalloc(want->name.n + 1);
-    snprintf(c->tls_name, want->name.n + 1, "%.*s", STR_ARG(want->name));
-    return 0;
+    c->tls_name = xmalloc(want->label.n + 1);
+    snprintf(c->tls_name, want->label.n + 1, "%.*s", STR_ARG(want->label));
+    return want->credential ? tls_credential_use(c->tls, want->credential) : 0;
 }
 
 bool proxy_ssl_log_error(const struct proxy *p, const struct upstream_conn *c)
@@ -104,11 +148,12 @@ static int make_context(struct conf *conf, struct conf_scope *scope,
                         struct proxy_ssl_conf *c)
 {
     struct err why;
-    struct tls_identity identity = {c->certificate, c->key};
+    struct tls_identity identity = {c->certificate.file, c->key.file};
+    bool is_there = is_said(&c->certificate);
     struct tls_settings s = {
         .is_client = true,
         .identities = &identity,
-        .identities_n = c->certificate.text.p ? 1 : 0,
+        .identities_n = is_there && !is_dynamic(c) ? 1 : 0,
         .passwords = c->passwords,
         .protocols = c->protocols,
         .ciphers = arena_cstr(conf->arena, c->ciphers),
@@ -119,11 +164,11 @@ static int make_context(struct conf *conf, struct conf_scope *scope,
         .trusted = c->trusted,
         .crl = c->crl,
     };
-    if (c->certificate.text.p && !c->key.text.p)
+    if (is_there && !is_said(&c->key))
         return conf_fail_at(conf, scope->node,
                             "no \"proxy_ssl_certificate_key\" is defined for "
                             "certificate \"%s\"",
-                            c->certificate.path);
+                            c->certificate.file.path);
     if (c->verify && !c->trusted.text.p)
         return conf_fail_at(conf, scope->node,
                             "no proxy_ssl_trusted_certificate for "
@@ -158,6 +203,14 @@ static int proxy_ssl_on_scope(struct conf *conf, struct conf_scope *scope,
 
 /* ---- the table ---- */
 
+static int set_certificate(struct conf *conf, struct conf_scope *scope,
+                           const struct directive *row,
+                           const struct conf_node *node, void *field)
+{
+    (void)scope, (void)row;
+    return ssl_read_certificate(conf, conf_arg(node, 1), field);
+}
+
 static int set_name(struct conf *conf, struct conf_scope *scope,
                     const struct directive *row, const struct conf_node *node,
                     void *field)
@@ -177,16 +230,25 @@ static const struct directive proxy_ssl_directives[] = {
      .syntax = "FILE",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
-     .set = ssl_set_text,
+     .set = set_certificate,
      .offset = FIELD(certificate),
-     .help = "A PEM file: what we show to upstreams that ask."},
+     .help = "A PEM file: what we show to upstreams that ask.  With variables "
+             "in the name a worker reads it for each request."},
     {.name = "proxy_ssl_certificate_key",
      .syntax = "FILE",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
-     .set = ssl_set_text,
+     .set = set_certificate,
      .offset = FIELD(key),
      .help = "A PEM file: its key."},
+    {.name = "proxy_ssl_certificate_cache",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1 | ARGS_2 | ARGS_3,
+     .set = ssl_set_certificate_cache,
+     .offset = FIELD(certificate_cache),
+     .default_text = "off",
+     .syntax = "max=N [inactive=TIME] [valid=TIME] | off",
+     .help = "Keep certificates and keys whose names hold variables."},
     {.name = "proxy_ssl_password_file",
      .syntax = "FILE",
      .contexts = EVERYWHERE,

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "serve/client.h"
 #include "serve/core.h"
+#include "tls_parts.h"
 
 static const struct ssl_conf *ssl_conf_of(const struct server *s)
 {
@@ -14,8 +15,7 @@ static const struct ssl_conf *ssl_conf_of(const struct server *s)
 
 /* The server of that name on this address, as a request's Host would choose
  * it; captures of a regex are found again by the request. */
-static const struct server *server_named(const struct listen *l,
-                                         struct str name)
+const struct server *ssl_server_named(const struct listen *l, struct str name)
 {
     char host[256];
     size_t n = name.n < sizeof host ? name.n : 0;
@@ -36,18 +36,24 @@ static struct tls_context *choose(void *owner, struct str name)
 
     if (!l || !l->ssl) /* a reload has taken the address away */
         return NULL;
-    const struct ssl_conf *conf = ssl_conf_of(server_named(l, name));
+    const struct ssl_conf *conf = ssl_conf_of(ssl_server_named(l, name));
     if (conf->reject_handshake)
         return NULL;
     return conf->context ? conf->context
                          : ssl_conf_of(l->default_server)->context;
 }
 
+static const struct tls_accept_events accept_events = {
+    .choose = choose,
+    .certify = ssl_certify,
+    .staple = ssl_stapling_fetch,
+};
+
 int ssl_accept(struct client *c)
 {
     const struct listen *l = c->slot->listen;
     c->tls = stream_tls_accept(
-        c->stream, ssl_conf_of(l->default_server)->context, choose, c);
+        c->stream, ssl_conf_of(l->default_server)->context, &accept_events, c);
     return c->tls ? 0 : -1;
 }
 
@@ -114,7 +120,8 @@ int ssl_check(struct request *r)
     }
     const struct ssl_conf *conf = ssl_conf_of(r->server);
     if (conf->verify != TLS_VERIFY_OFF &&
-        server_named(r->listen, tls_server_name(r->client->tls)) != r->server) {
+        ssl_server_named(r->listen, tls_server_name(r->client->tls)) !=
+            r->server) {
         log_info(&r->log, "client attempted to request the server name "
                           "different from the one that was negotiated");
         return 421;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
 #include "serve/core.h"
-#include "serve/ssl.h"
+#include "tls_parts.h"
 
 enum {
-    SESSION_SIZE = 256,         /* bytes of a shared cache that one counts as */
     SHARED_MIN = 32 * 1024,     /* bytes: nginx's eight pages */
     BUILTIN_DEFAULT = 20 * 1024 /* sessions */
 };
@@ -29,13 +28,9 @@ static int read_shared(struct conf *conf, struct str word, struct ssl_conf *c)
     if (size < SHARED_MIN)
         return conf_fail(conf, "session cache \"%.*s\" is too small",
                          STR_ARG(word));
-    conf_warn(conf,
-              "the cache of \"%.*s\" is each worker's own: session tickets "
-              "are what works across workers",
-              STR_ARG(word));
-    c->session_cache = true;
-    c->sessions_max = size / SESSION_SIZE;
-    return 0;
+    c->session_zone = zone_declare(conf, name, size, &ssl_session_zone);
+    c->session_cache |= TLS_CACHE_STORE;
+    return c->session_zone ? 0 : -1;
 }
 
 static int read_cache(struct conf *conf, struct str word, struct ssl_conf *c)
@@ -44,16 +39,16 @@ static int read_cache(struct conf *conf, struct str word, struct ssl_conf *c)
     struct str kind = str_cut(&rest, ':');
 
     if (str_eq(word, STR("off")) || str_eq(word, STR("none"))) {
-        c->session_cache = false;
+        c->session_cache =
+            str_eq(word, STR("off")) ? TLS_CACHE_OFF : TLS_CACHE_NONE;
         return 0;
     }
     if (str_eq(kind, STR("shared")))
         return read_shared(conf, word, c);
     if (!str_eq(kind, STR("builtin")))
         return conf_fail(conf, "invalid session cache \"%.*s\"", STR_ARG(word));
-    c->session_cache = true;
-    if (!c->sessions_max)
-        c->sessions_max = BUILTIN_DEFAULT;
+    c->session_cache |= TLS_CACHE_BUILTIN;
+    c->sessions_max = BUILTIN_DEFAULT;
     if (rest.p &&
         (!str_to_u64(rest, INT32_MAX, &c->sessions_max) || !c->sessions_max))
         return conf_fail(conf, "invalid session cache \"%.*s\"", STR_ARG(word));
@@ -67,7 +62,8 @@ static int set_cache(struct conf *conf, struct conf_scope *scope,
     struct ssl_conf *c = field;
     (void)scope, (void)row;
 
-    c->sessions_max = 0;
+    c->session_cache = TLS_CACHE_NONE;
+    c->session_zone = NULL;
     for (size_t i = 1; i < node->words_n; i++)
         if (read_cache(conf, conf_arg(node, i), c) == -1)
             return -1;
@@ -87,17 +83,36 @@ static void destroy_context(void *arg)
     tls_context_destroy(arg);
 }
 
+static void on_warning(void *arg, const char *sentence)
+{
+    conf_warn(arg, "%s", sentence);
+}
+
+/* All the names of certificates, as they were written. */
+static const char *names_of(struct conf *conf, const struct ssl_conf *c)
+{
+    struct str all = STR("");
+    for (size_t i = 0; i < c->certificates.n; i++) {
+        const struct ssl_text *text = c->certificates.items[i];
+        all =
+            arena_printf(conf->arena, "%.*s %s", STR_ARG(all), text->file.path);
+    }
+    return arena_cstr(conf->arena, all);
+}
+
 static int make_context(struct conf *conf, const struct conf_scope *scope,
                         struct ssl_conf *c)
 {
     struct err why;
     struct tls_text *ticket_keys =
         arena_calloc(conf->arena, (c->ticket_keys.n + 1) * sizeof *ticket_keys);
+    const struct core_conf *core = conf_get(scope, &core_module);
 
     copy_texts(ticket_keys, &c->ticket_keys);
     struct tls_settings s = {
-        .identities = ssl_identities(conf, &c->certificates, &c->keys),
-        .identities_n = c->certificates.n,
+        .identities =
+            ssl_identities(conf, &c->certificates, &c->keys, &c->dynamic),
+        .identities_n = c->dynamic ? 0 : c->certificates.n,
         .passwords = c->passwords,
         .protocols = c->protocols,
         .ciphers = arena_cstr(conf->arena, c->ciphers),
@@ -111,20 +126,36 @@ static int make_context(struct conf *conf, const struct conf_scope *scope,
         .authorities = c->authorities,
         .trusted = c->trusted,
         .crl = c->crl,
-        .session_cache = c->session_cache,
+        .certify = c->dynamic ? names_of(conf, c) : NULL,
+        .cache = c->session_cache,
         .sessions_max = (size_t)c->sessions_max,
+        .store =
+            c->session_zone ? ssl_session_store(conf, c->session_zone) : NULL,
         .timeout_s = c->session_timeout_s,
         .tickets = c->session_tickets,
         .ticket_keys = ticket_keys,
         .ticket_keys_n = c->ticket_keys.n,
         .record_max = (size_t)c->buffer_size,
+        .early_data = c->early_data,
+        .stapling = c->stapling,
+        .staple_verify = c->stapling_verify,
+        .staple_file = c->stapling_file,
+        .staple_responder = c->stapling_responder.n
+                                ? arena_cstr(conf->arena, c->stapling_responder)
+                                : NULL,
+        .warn = on_warning,
+        .warn_arg = conf,
     };
     if (!s.identities)
         return -1;
+    if (c->dynamic && c->stapling)
+        conf_warn(conf, "\"ssl_stapling\" ignored, certificates are named by "
+                        "variables");
     c->context = tls_context_create(&s, &why);
     if (!c->context)
         return conf_fail_at(conf, scope->node, "%s", why.text);
     arena_on_destroy(conf->arena, destroy_context, c->context);
+    ssl_stapling_prepare(conf, c->context, core->log);
     return 0;
 }
 
@@ -178,20 +209,21 @@ enum { SERVERS = CONF_HTTP | CONF_SERVER };
 
 static const struct directive ssl_directives[] = {
     {.name = "ssl_certificate",
-     .syntax = "FILE",
+     .syntax = "FILE | data:VALUE",
      .contexts = SERVERS,
      .arity = ARGS_1,
      .flags = CONF_REPEATABLE,
-     .set = ssl_set_texts,
+     .set = ssl_set_certificates,
      .offset = FIELD(certificates),
      .help = "A PEM file: the server's certificate and its chain; once for "
-             "each kind of key."},
+             "each kind of key.  With variables in the name a worker reads it "
+             "when a client comes; data:VALUE is the text itself."},
     {.name = "ssl_certificate_key",
      .syntax = "FILE",
      .contexts = SERVERS,
      .arity = ARGS_1,
      .flags = CONF_REPEATABLE,
-     .set = ssl_set_texts,
+     .set = ssl_set_certificates,
      .offset = FIELD(keys),
      .help = "A PEM file: the key of the ssl_certificate in the same place."},
     {.name = "ssl_password_file",
@@ -252,8 +284,8 @@ static const struct directive ssl_directives[] = {
      .arity = ARGS_1 | ARGS_2,
      .set = set_cache,
      .default_text = "none",
-     .help = "off, none, builtin[:SESSIONS] or shared:NAME:SIZE; each worker "
-             "has a cache of its own.",
+     .help = "Where sessions are kept that are not in tickets: builtin in "
+             "each worker, shared in memory of all workers.",
      .syntax = "off | none | [builtin[:SESSIONS]] [shared:NAME:SIZE]"},
     {.name = "ssl_session_timeout",
      .contexts = SERVERS,
@@ -336,19 +368,51 @@ static const struct directive ssl_directives[] = {
      .help = "The largest record that is sent: smaller ones reach a slow "
              "client sooner."},
     {.name = "ssl_early_data",
-     .syntax = "off",
      .contexts = SERVERS,
-     .arity = ARGS_1,
-     .set = ssl_set_off,
+     .arity = ARGS_FLAG,
+     .set = conf_set_flag,
+     .offset = FIELD(early_data),
      .default_text = "off",
-     .help = "TLS 1.3 early data; it can be replayed, and only off is built."},
+     .help = "Take TLS 1.3 early data.  It can be replayed: see "
+             "$ssl_early_data."},
+    {.name = "ssl_certificate_cache",
+     .contexts = SERVERS,
+     .arity = ARGS_1 | ARGS_2 | ARGS_3,
+     .set = ssl_set_certificate_cache,
+     .offset = FIELD(certificate_cache),
+     .default_text = "off",
+     .syntax = "max=N [inactive=TIME] [valid=TIME] | off",
+     .help = "Keep certificates and keys whose names hold variables."},
     {.name = "ssl_stapling",
-     .syntax = "off",
+     .contexts = SERVERS,
+     .arity = ARGS_FLAG,
+     .set = conf_set_flag,
+     .offset = FIELD(stapling),
+     .default_text = "off",
+     .help = "Send OCSP responses in handshakes."},
+    {.name = "ssl_stapling_file",
+     .syntax = "FILE",
      .contexts = SERVERS,
      .arity = ARGS_1,
-     .set = ssl_set_off,
+     .set = ssl_set_text,
+     .offset = FIELD(stapling_file),
+     .help = "An OCSP response in DER; without it they are fetched."},
+    {.name = "ssl_stapling_responder",
+     .syntax = "URL",
+     .contexts = SERVERS,
+     .arity = ARGS_1,
+     .set = conf_set_str,
+     .offset = FIELD(stapling_responder),
+     .help = "Where OCSP responses are fetched, instead of where the "
+             "certificate says; http:// only."},
+    {.name = "ssl_stapling_verify",
+     .contexts = SERVERS,
+     .arity = ARGS_FLAG,
+     .set = conf_set_flag,
+     .offset = FIELD(stapling_verify),
      .default_text = "off",
-     .help = "OCSP responses in handshakes; only off is built."},
+     .help = "Check signatures of OCSP responses, with the issuer and "
+             "ssl_trusted_certificate."},
     {.name = NULL},
 };
 

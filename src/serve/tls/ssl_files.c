@@ -48,6 +48,35 @@ int ssl_set_texts(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
+int ssl_read_certificate(struct conf *conf, struct str word,
+                         struct ssl_text *out)
+{
+    *out = (struct ssl_text){.directory = conf_full_path(conf, STR(""), true)};
+    if (str_find(word, '$', 0) < word.n) {
+        out->file.path = arena_cstr(conf->arena, word);
+        out->value = value_compile(conf, conf->variables, word);
+        return out->value ? 0 : -1;
+    }
+    if (str_starts(word, STR("data:"))) {
+        out->file.path = "data:...";
+        out->file.text = arena_str(conf->arena, str_slice(word, 5, word.n));
+        return 0;
+    }
+    return ssl_read_text(conf, word, &out->file);
+}
+
+int ssl_set_certificates(struct conf *conf, struct conf_scope *scope,
+                         const struct directive *row,
+                         const struct conf_node *node, void *field)
+{
+    struct ssl_text *text = arena_calloc(conf->arena, sizeof *text);
+    (void)row;
+    if (ssl_read_certificate(conf, conf_arg(node, 1), text) == -1)
+        return -1;
+    conf_list_add(conf, scope, field, text);
+    return 0;
+}
+
 /* What a command reads from files or asks at run time is not for it. */
 static bool command_is_ours(struct str name)
 {
@@ -76,34 +105,27 @@ int ssl_set_command(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-int ssl_set_off(struct conf *conf, struct conf_scope *scope,
-                const struct directive *row, const struct conf_node *node,
-                void *field)
-{
-    (void)scope, (void)field;
-    if (str_eq(conf_arg(node, 1), STR("off")))
-        return 0;
-    return conf_fail(conf, "\"%s %.*s\" is not supported", row->name,
-                     STR_ARG(conf_arg(node, 1)));
-}
-
 struct tls_identity *ssl_identities(struct conf *conf,
                                     const struct conf_list *certificates,
-                                    const struct conf_list *keys)
+                                    const struct conf_list *keys, bool *dynamic)
 {
     if (keys->n < certificates->n) {
-        const struct tls_text *lonely = certificates->items[keys->n];
+        const struct ssl_text *lonely = certificates->items[keys->n];
         conf_fail(conf,
                   "no \"ssl_certificate_key\" is defined for certificate "
                   "\"%s\"",
-                  lonely->path);
+                  lonely->file.path);
         return NULL;
     }
     struct tls_identity *all =
         arena_calloc(conf->arena, (certificates->n + 1) * sizeof *all);
+    *dynamic = false;
     for (size_t i = 0; i < certificates->n; i++) {
-        all[i].certificate = *(const struct tls_text *)certificates->items[i];
-        all[i].key = *(const struct tls_text *)keys->items[i];
+        const struct ssl_text *certificate = certificates->items[i];
+        const struct ssl_text *key = keys->items[i];
+        all[i].certificate = certificate->file;
+        all[i].key = key->file;
+        *dynamic = *dynamic || certificate->value || key->value;
     }
     return all;
 }

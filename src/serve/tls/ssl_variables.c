@@ -72,6 +72,16 @@ GETTER(get_reused)
     return true;
 }
 
+/* As long as it may be a replay: nothing proves yet that the client is there
+ * (RFC 8446 section 8). */
+GETTER(get_early_data)
+{
+    const struct tls *t = tls_of_request(e);
+    (void)v;
+    *out = STR("1");
+    return t && tls_is_early(t);
+}
+
 GETTER(get_verify)
 {
     const struct tls *t = tls_of_request(e);
@@ -141,6 +151,7 @@ const struct variable ssl_variables[] = {
     {.name = "ssl_curve", .get = get_curve},
     {.name = "ssl_server_name", .get = get_server_name},
     {.name = "ssl_alpn_protocol", .get = get_alpn},
+    {.name = "ssl_early_data", .get = get_early_data},
     {.name = "ssl_session_reused", .get = get_reused},
     {.name = "ssl_session_id", .get = get_part, .arg = TLS_SESSION_ID},
     {.name = "ssl_client_verify", .get = get_verify},
