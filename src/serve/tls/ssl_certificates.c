@@ -225,10 +225,10 @@ static int certify(struct request *r, const struct ssl_conf *conf,
     for (size_t i = 0; i < conf->certificates.n; i++) {
         struct err why;
         struct str label;
-        struct tls_credential *c = ssl_credential(
-            conf->certificates.items[i], conf->keys.items[i],
-            conf->passwords.text, conf->certificate_cache, &r->eval, &label,
-            &why);
+        struct tls_credential *c =
+            ssl_credential(conf->certificates.items[i], conf->keys.items[i],
+                           conf->passwords.text, conf->certificate_cache,
+                           &r->eval, &label, &why);
         if (!c) {
             log_err(&r->log, "%s", why.text);
             return -1;
