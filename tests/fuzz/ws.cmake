@@ -1,3 +1,3 @@
-foreach(name deflate deflated extension frame handshake mask reader utf8)
+foreach(name deflate deflated extension frame handshake hixie mask reader utf8)
   penstock_fuzzer(ws_${name} LINK penstock_ws)
 endforeach()

@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "ws/close.h"
-#include "ws/reader.h"
+#include "ws/framing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -23,6 +23,7 @@ struct input {
     struct ws_limits limits;
     uint8_t extension_rsv;
     bool expect_mask;
+    bool draft; /* hybi-07 to -12 */
     uint32_t seed;
     const uint8_t *p;
     size_t n;
@@ -75,8 +76,8 @@ struct message {
     bool under_way;
 };
 
-static int model_control(struct buf *out, const struct ws_header *h,
-                         const uint8_t *payload)
+static int model_control(const struct input *in, struct buf *out,
+                         const struct ws_header *h, const uint8_t *payload)
 {
     size_t n = (size_t)h->length;
     if (h->opcode != WS_CLOSE) {
@@ -84,6 +85,8 @@ static int model_control(struct buf *out, const struct ws_header *h,
         return 0;
     }
     unsigned code = n ? be16_get(payload) : 1005u;
+    if (in->draft && code == 1004)
+        code = 1009;
     if (n && close_code_is_wrong(code))
         return -1002;
     if (n && !utf8_is_valid(payload + 2, n - 2))
@@ -143,7 +146,9 @@ static int model_frames(const struct input *in, struct buf *out,
     check(copy);
     for (size_t at = 0; got == 0 && at < in->n;) {
         struct ws_header h;
-        int size = ws_header_decode(&h, in->p + at, in->n - at);
+        int size = in->draft
+                       ? ws_header_decode_draft(&h, in->p + at, in->n - at)
+                       : ws_header_decode(&h, in->p + at, in->n - at);
         if (size <= 0) {
             got = size;
             *half = size == 0;
@@ -161,7 +166,7 @@ static int model_frames(const struct input *in, struct buf *out,
         else if (h.opcode < 8 && (got = model_start(in, m, &h)) == 0)
             got = model_payload(out, m, &h, copy, there);
         else if (h.opcode >= 8 && there == h.length)
-            got = model_control(out, &h, copy);
+            got = model_control(in, out, &h, copy);
     }
     free(copy);
     return got;
@@ -212,7 +217,7 @@ static int feed(const struct input *in, struct fed *f, uint32_t seed)
     size_t left_n = 0, at = 0;
     int got = 0;
 
-    ws_reader_init(&f->reader, &in->limits);
+    (in->draft ? &ws_framing_8 : &ws_framing_13)->init(&f->reader, &in->limits);
     f->reader.expect_mask = in->expect_mask;
     f->reader.extension_rsv = in->extension_rsv;
     while (at < in->n && got == 0) {
@@ -271,6 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
                    .max_fragments = data[2] % 16u},
         .extension_rsv = data[3] & 7,
         .expect_mask = !(data[3] & 8),
+        .draft = data[3] & 16,
         .seed = le32_get(data + 4) | 2,
         .p = data + HEAD,
         .n = n - HEAD,
