@@ -56,6 +56,12 @@ static void add_option(struct app *a, const struct sluice_tlv *t)
         a->idle_timeout_ms = value;
     else if (id == SLUICE_OPT_MAX_MESSAGE)
         a->max_message = value;
+    else if (id == SLUICE_OPT_VERSIONS)
+        a->versions = value;
+    else if (id == SLUICE_OPT_STREAM_THRESHOLD) {
+        a->stream_threshold = value;
+        a->has_threshold = true;
+    }
 }
 
 static int fill(struct link *l, struct app *a, struct str tlvs, struct err *err)
@@ -160,7 +166,8 @@ static bool matches(const struct app *a, enum sluice_tag tag, struct str s)
 }
 
 struct app *link_find_app(struct link *l, struct str name, struct str host,
-                          struct str path, struct str origin, unsigned *status)
+                          struct str path, struct str origin, unsigned version,
+                          unsigned *status)
 {
     *status = l->apps_n || name.p ? 404 : 0;
     for (size_t i = 0; i < l->apps_n; i++) {
@@ -172,6 +179,8 @@ struct app *link_find_app(struct link *l, struct str name, struct str host,
             continue;
         if (!matches(a, SLUICE_TAG_ORIGIN_PATTERN, origin))
             *status = 403;
+        else if (version && a->versions && !(a->versions & version))
+            *status = 400;
         else if (a->max_clients && a->clients >= a->max_clients)
             *status = 503;
         else

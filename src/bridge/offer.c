@@ -47,7 +47,8 @@ struct link *offer_next(struct offer *o, struct app **app)
 
     while ((o->peer = balance_pick(&p->balance, &o->ask))) {
         struct link *l = ((struct backend *)o->peer->object)->link;
-        *app = link_find_app(l, o->app, r->host, r->uri, o->origin, &status);
+        *app = link_find_app(l, o->app, r->host, r->uri, o->origin, o->version,
+                             &status);
         if (!status && (l->features & o->features) != o->features)
             status = 501;
         if (!status &&

@@ -17,7 +17,8 @@ struct offer {
     struct request *request;
     struct pool *pool;
     struct str app;         /* by name; p NULL: by pattern */
-    struct str origin;      /* may be set before the first offer_next() */
+    struct str origin;      /* these may be set before offer_next() */
+    unsigned version;       /* ws_framing_bit() of a handshake */
     struct balance_ask ask; /* what the request brings to the choice */
     struct peer *peer;
     unsigned status;   /* of the response when nobody takes it */

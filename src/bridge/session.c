@@ -207,6 +207,7 @@ struct session *session_create(struct request *r,
     memcpy(s->client, ip.p, ip.n);
     s->auto_pong = conf->auto_pong;
     s->on_loss = SESSION_LOSS_POOL;
+    s->stream_threshold = (uint32_t)conf->stream_threshold;
     s->event_mask = SLUICE_EVENT_OPENED;
     s->state_ms = clock_now_ms();
     timer_init(&s->timer, on_timer);
@@ -249,6 +250,8 @@ void session_apply_options(struct session *s, struct str tlvs)
             s->max_message = value;
         else if (id == SLUICE_OPT_ON_LOSS && value <= LOSS_REASSIGN)
             s->on_loss = (uint8_t)value;
+        else if (id == SLUICE_OPT_STREAM_THRESHOLD)
+            s->stream_threshold = value;
         else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS) {
             s->idle_timeout_ms = value;
             timer_set(bridge.loop, &s->timer, 0);

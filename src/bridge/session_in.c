@@ -10,10 +10,17 @@ enum {
 
 /* ---- to the backend ---- */
 
-static bool is_streamed(const struct session *s)
+/* Does the message under way, of which n bytes are at hand, go on to the
+ * backend as it arrives?  In several frames, or long: what a frame announces
+ * counts before it is here. */
+static bool is_streamed(const struct session *s, size_t n)
 {
-    return s->event_mask & SLUICE_EVENT_FRAGMENTS && s->link &&
-           s->link->features & SLUICE_FEATURE_FRAGMENTS;
+    if (!(s->event_mask & SLUICE_EVENT_FRAGMENTS) || !s->link ||
+        !(s->link->features & SLUICE_FEATURE_FRAGMENTS))
+        return false;
+    return s->in_started || !s->reader.fin || s->reader.fragments > 1 ||
+           s->reader.message_size >= s->stream_threshold ||
+           n >= s->stream_threshold;
 }
 
 /* What the wire took beyond the payload since it was last told. */
@@ -85,7 +92,7 @@ static size_t send_pieces(struct session *s, const uint8_t *p, size_t n,
             send_piece(s, p + at, left, false);
             at = n;
             *done = true;
-        } else if (left && is_streamed(s)) {
+        } else if (left && is_streamed(s, left)) {
             send_piece(s, p + at, left, true);
             at = n;
         } else {
@@ -102,7 +109,7 @@ static bool is_due(const struct session *s)
         return true;
     if (!s->pending.n)
         return false;
-    return s->pending.n > piece_max(s) || is_streamed(s);
+    return s->pending.n > piece_max(s) || is_streamed(s, s->pending.n);
 }
 
 static void keep_pending(struct session *s, const uint8_t *p, size_t n)

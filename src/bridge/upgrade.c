@@ -306,6 +306,7 @@ unsigned upgrade_offer(struct session *s)
     if (!offer_begin(&o, s->request, s->conf->pool->name, s->conf->app))
         return o.status;
     o.origin = handshake_origin(s->request, s->framing, &one);
+    o.version = ws_framing_bit(s->framing);
     while ((l = offer_next(&o, &app))) {
         if (!session_bind(s, l, app)) {
             offer_declined(&o, 503);

@@ -84,7 +84,7 @@ static const struct directive websocket_directives[] = {
         .offset = FIELD(max_message),
         .default_text = "1m",
         .min = 125,
-        .max = 1u << 30,
+        .max = UINT64_C(1) << 40,
         .help = "Largest message a client may send; a longer one closes "
                 "the session with 1009.",
     },
@@ -95,7 +95,7 @@ static const struct directive websocket_directives[] = {
         .set = conf_set_size,
         .offset = FIELD(max_frame),
         .min = 125,
-        .max = 1u << 30,
+        .max = UINT64_C(1) << 40,
         .help = "Largest frame of a message; default: as "
                 "websocket_max_message.",
     },
@@ -110,6 +110,18 @@ static const struct directive websocket_directives[] = {
         .max = UINT32_MAX,
         .help = "Most frames one message may have; more close the session "
                 "with 1008.",
+    },
+    {
+        .name = "websocket_stream_threshold",
+        .contexts = ANYWHERE,
+        .arity = ARGS_1,
+        .set = conf_set_size,
+        .offset = FIELD(stream_threshold),
+        .default_text = "16k",
+        .max = 16 << 20,
+        .help = "A backend that takes fragments gets messages of this size "
+                "and more, and those in several frames, as they arrive; "
+                "shorter ones come whole.",
     },
     {
         .name = "websocket_idle_timeout",
@@ -217,6 +229,7 @@ static void websocket_defaults(void *conf)
         .auto_pong = true,
         .max_message = 1 << 20,
         .max_fragments = 131072,
+        .stream_threshold = 16384,
         .idle_timeout_ms = 600000,
         .ping_ms = 30000,
         .ping_timeout_ms = 20000,

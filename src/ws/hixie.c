@@ -49,7 +49,7 @@ static void take_type(struct ws_reader *r, struct span *in)
     if (type)
         return;
     r->opcode = WS_TEXT;
-    r->first = true;
+    r->fin = r->first = true; /* there are no fragments */
     r->utf8 = (struct utf8){0};
 }
 

@@ -71,9 +71,7 @@ static size_t model_length(const struct input *in, size_t at, int *said)
             *said = CLOSED;
         else if (digit >= 128)
             continue;
-        return *said ? at
-               : length < in->n - at ? at + (size_t)length
-                                     : in->n;
+        return *said ? at : length < in->n - at ? at + (size_t)length : in->n;
     }
     return at;
 }
@@ -127,8 +125,7 @@ static void on_event(struct fed *f, const struct ws_event *ev)
     if (!ev->last)
         return;
     size_t n = f->message.n - 1;
-    buf_printf(&f->out, "%zu:%.*s;", n, (int)n,
-               (const char *)f->message.p + 1);
+    buf_printf(&f->out, "%zu:%.*s;", n, (int)n, (const char *)f->message.p + 1);
     buf_clear(&f->message);
 }
 

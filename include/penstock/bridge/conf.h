@@ -36,6 +36,7 @@ struct websocket_conf {
 
     struct ws_limits limits; /* of the three below */
     uint64_t max_message, max_frame, max_fragments;
+    uint64_t stream_threshold; /* bytes from which a message is streamed */
     uint64_t idle_timeout_ms;
     uint64_t ping_ms, ping_timeout_ms; /* 0: no pings */
     uint64_t close_timeout_ms;

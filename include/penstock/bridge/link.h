@@ -70,7 +70,10 @@ struct app {
     uint32_t event_mask;
     uint32_t idle_timeout_ms; /* 0: the location's */
     uint32_t max_message;     /* 0: the location's */
-    int auto_pong;            /* -1: the location's */
+    uint32_t versions;        /* bits of those it takes; 0: all */
+    uint32_t stream_threshold;
+    int auto_pong;      /* -1: the location's */
+    bool has_threshold; /* its own stream_threshold */
     bool live;
 };
 
@@ -220,10 +223,12 @@ void link_on_data(void *owner, struct span *in);
 /* ---- app.c ---- */
 
 /* The app of a request on this link: by name, or the first whose patterns
- * match.  NULL with *status 404, 403 (origin) or 503 (full); NULL with 0 when
+ * match.  version: ws_framing_bit(), or 0 without one.  NULL with *status 404,
+ * 403 (origin), 400 (version) or 503 (full); NULL with 0 when
  * the backend registered none and takes all. */
 struct app *link_find_app(struct link *l, struct str name, struct str host,
-                          struct str path, struct str origin, unsigned *status);
+                          struct str path, struct str origin, unsigned version,
+                          unsigned *status);
 struct app *link_app_named(struct link *l, struct str name);
 static inline uint16_t link_app_id(const struct link *l, const struct app *a)
 {

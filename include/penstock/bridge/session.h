@@ -102,7 +102,7 @@ struct session {
     uint64_t pinged_ms;  /* our ping without an answer; 0: none */
 
     uint32_t event_mask;
-    uint32_t idle_timeout_ms, max_message;
+    uint32_t idle_timeout_ms, max_message, stream_threshold;
     uint32_t remains;     /* bytes that it costs its link when it is over */
     uint16_t close_code;  /* the client's, or what ended it */
     uint8_t state;        /* enum session_state */

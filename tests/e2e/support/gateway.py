@@ -68,7 +68,7 @@ class Backend:
         self.listening.listen(10)
         self.greeting = greeting if greeting is not None else hello() + frame(READY)
         self.on_frame = on_frame or self.accept_all
-        self.frames = []
+        self.frames, self.keep = [], True
         self.link = None
         self.links = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -107,7 +107,8 @@ class Backend:
                 if len(data) < 16 + n:
                     break
                 payload, data = data[16 : 16 + n], data[16 + n :]
-                self.frames.append((kind, cid, payload, aux))
+                if self.keep:
+                    self.frames.append((kind, cid, payload, aux))
                 self.on_frame(kind, cid, payload)
 
     def of(self, kind):

@@ -249,6 +249,38 @@ static void text_goes_both_ways_in_76_and_75(void **state)
     }
 }
 
+/* Nothing announces how long a text of these versions is. */
+static void long_text_of_76_is_streamed(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world_start(1);
+    struct paper *p = open_76(b, &cid);
+    struct buf tlvs = {0};
+    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_EVENT_MASK, SLUICE_EVENT_FRAGMENTS);
+    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_STREAM_THRESHOLD, 6);
+    struct sluice_set_opts o = {.cid = cid, .tlvs = buf_str(&tlvs)};
+    sluice_set_opts_put(&b->out, &o);
+    buf_fini(&tlvs);
+    fake_send(b);
+    assert_true(fake_is_silent(b));
+    paper_send(p, "\0abcde", 6);
+    assert_true(fake_is_silent(b));
+    paper_send(p, "\377\0abc", 5);
+    expect_text(b, "abcde");
+    assert_true(fake_is_silent(b));
+    paper_send(p, "def", 3);
+    struct sluice_frame f = fake_expect(b, SLUICE_TEXT);
+    assert_str(sluice_payload(&f), "abcdef");
+    assert_int_equal(f.header.flags, SLUICE_FLAG_MORE);
+    paper_send(p, "g\377", 2);
+    f = fake_expect(b, SLUICE_CONT);
+    assert_str(sluice_payload(&f), "g");
+    assert_int_equal(f.header.flags, 0);
+    paper_free(p);
+}
+
 static void the_client_of_76_closes(void **state)
 {
     (void)state;
@@ -453,6 +485,7 @@ int main(void)
         WORLD_TEST(origins_are_checked_in_every_version),
         WORLD_TEST(only_what_is_offered),
         WORLD_TEST(text_goes_both_ways_in_76_and_75),
+        WORLD_TEST(long_text_of_76_is_streamed),
         WORLD_TEST(the_client_of_76_closes),
         WORLD_TEST(the_backend_closes_76),
         WORLD_TEST(the_end_of_the_connection_closes_75),

@@ -326,8 +326,9 @@ static void finds_the_first_app_that_matches(void **state)
         {"/one", "nix", 0, 404},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct app *a = link_find_app(l, str_c(cases[i].name), STR("h"),
-                                      str_c(cases[i].path), STR(""), &status);
+        struct app *a =
+            link_find_app(l, str_c(cases[i].name), STR("h"),
+                          str_c(cases[i].path), STR(""), 0, &status);
         if (link_app_id(l, a) != cases[i].app || status != cases[i].status)
             fail_msg("%s: app %u, status %u", cases[i].path, link_app_id(l, a),
                      status);
@@ -335,6 +336,32 @@ static void finds_the_first_app_that_matches(void **state)
     struct paper *p = paper_ask(""); /* its path is /ws */
     assert_int_equal(p->verdict, 404);
     paper_free(p);
+}
+
+static void an_app_may_take_some_versions_only(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    struct buf tlvs = {0};
+    world_start(1);
+    sluice_tlv_put(&tlvs, SLUICE_TAG_NAME, STR("new"));
+    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_VERSIONS, 3); /* 13 and 8 */
+    struct sluice_register reg = {.tlvs = buf_str(&tlvs)};
+    sluice_register_put(&b->out, &reg);
+    fake_send(b);
+    buf_fini(&tlvs);
+    fake_expect(b, SLUICE_REGISTERED);
+    static const struct {
+        const char *version;
+        int verdict;
+    } cases[] = {{"Sec-WebSocket-Version: 13\n", VERDICT_PENDING},
+                 {"Sec-WebSocket-Version: 8\n", VERDICT_PENDING},
+                 {"Sec-WebSocket-Version: 7\n", 400}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct paper *p = paper_ask(cases[i].version);
+        assert_int_equal(p->verdict, cases[i].verdict);
+        paper_free(p);
+    }
 }
 
 static void refuses_apps_it_cannot_keep(void **state)
@@ -427,6 +454,7 @@ int main(void)
         WORLD_TEST(ignores_frames_for_clients_that_are_gone),
         WORLD_TEST(refuses_an_ack_for_more_than_was_sent),
         WORLD_TEST(finds_the_first_app_that_matches),
+        WORLD_TEST(an_app_may_take_some_versions_only),
         WORLD_TEST(refuses_apps_it_cannot_keep),
         WORLD_TEST(a_goaway_stops_new_clients_and_keeps_old_ones),
         WORLD_TEST(a_reload_drains_what_it_no_longer_names),

@@ -115,6 +115,45 @@ static void gives_pieces_to_a_backend_that_wants_them(void **state)
     paper_free(p);
 }
 
+static void want_fragments(struct fake *b, uint64_t cid, uint32_t threshold)
+{
+    struct buf tlvs = {0};
+    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_EVENT_MASK, SLUICE_EVENT_FRAGMENTS);
+    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_STREAM_THRESHOLD, threshold);
+    struct sluice_set_opts o = {.cid = cid, .tlvs = buf_str(&tlvs)};
+    sluice_set_opts_put(&b->out, &o);
+    buf_fini(&tlvs);
+    fake_send(b);
+    assert_true(fake_is_silent(b));
+}
+
+/* websocket_stream_threshold */
+static void short_messages_come_whole_even_then(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    want_fragments(b, cid, 8);
+    /* Seven bytes in two packets; eight; two frames of less. */
+    paper_send(p, "\x81\x87\0\0\0\0seve", 10);
+    assert_true(fake_is_silent(b));
+    paper_send(p, "n b", 3);
+    expect_data(b, SLUICE_TEXT, 0, "seven b");
+    paper_send(p, "\x81\x88\0\0\0\0e", 7);
+    expect_data(b, SLUICE_TEXT, SLUICE_FLAG_MORE, "e");
+    paper_send(p, "ight by", 7);
+    expect_data(b, SLUICE_CONT, 0, "ight by");
+    paper_frame(p, 0x01, "a", 1);
+    expect_data(b, SLUICE_TEXT, SLUICE_FLAG_MORE, "a");
+    paper_frame(p, 0x00, "b", 1);
+    expect_data(b, SLUICE_CONT, SLUICE_FLAG_MORE, "b");
+    paper_frame(p, 0x80, "", 0);
+    expect_data(b, SLUICE_CONT, 0, "");
+    paper_free(p);
+}
+
 static void cuts_what_is_larger_than_a_frame(void **state)
 {
     (void)state;
@@ -650,6 +689,7 @@ int main(void)
         WORLD_TEST(carries_messages_both_ways),
         WORLD_TEST(assembles_messages_however_they_arrive),
         WORLD_TEST(gives_pieces_to_a_backend_that_wants_them),
+        WORLD_TEST(short_messages_come_whole_even_then),
         WORLD_TEST(cuts_what_is_larger_than_a_frame),
         WORLD_TEST(stops_reading_a_client_without_credit),
         WORLD_TEST(a_large_message_waits_for_credit_in_pieces),
