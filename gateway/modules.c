@@ -55,6 +55,7 @@ struct conf_module *const gateway_modules[] = {
     &temp_module,
     &body_module,
     &proxy_module,
+    &proxy_store_module,
     &proxy_rewrite_module,
     &proxy_socket_module,
     &proxy_ssl_module,

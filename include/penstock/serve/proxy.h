@@ -4,8 +4,9 @@
  *
  * A request body is read before anybody is asked, or streamed
  * (proxy_request_buffering off) and then as much of it kept for another try as
- * client_body_buffer_size allows.  Responses are streamed: who cannot write
- * pauses the other side, so a request holds at most proxy_buffers of it.  Split
+ * client_body_buffer_size allows.  Of a response at most proxy_buffers wait in
+ * memory for a slow client, then a file takes it (proxy_buffering on) or the
+ * peer waits.  Split
  * by direction: proxy_request.c speaks to the peer, proxy_response.c listens to
  * it, proxy.c chooses and retries.
  */
@@ -72,6 +73,11 @@ struct proxy_conf {
     bool buffering;
     uint64_t buffer_size; /* bytes: the largest response head */
     uint64_t buffers, buffers_size;
+    uint64_t busy_size;       /* what of a file is on its way to the client */
+    uint64_t max_temp_size;   /* 0: responses do not go to files */
+    uint64_t temp_write_size; /* bytes of one write */
+    bool busy_said;
+    struct value *limit_rate; /* bytes a second; NULL: no limit */
     struct http_limits limits;
     bool request_buffering;
     bool ignore_client_abort;
@@ -88,7 +94,7 @@ struct proxy_conf {
 extern struct conf_module proxy_module;
 /* After it in the list: */
 extern struct conf_module proxy_rewrite_module, proxy_socket_module,
-    proxy_ssl_module;
+    proxy_store_module, proxy_ssl_module;
 extern const struct handler proxy_handler;
 
 /* $proxy_host, $proxy_port, $proxy_add_x_forwarded_for is not among them,
@@ -101,6 +107,7 @@ enum proxy_state {
     PROXY_CONNECTING,
     PROXY_SENDING,   /* the request is going out; no response head yet */
     PROXY_RECEIVING, /* the response head was taken */
+    PROXY_SPOOLED,   /* all is here, in a file, and the client has a part */
     PROXY_TUNNEL,    /* 101: bytes both ways */
     PROXY_OVER,
 };
@@ -137,6 +144,25 @@ struct proxy_ssl {
     struct str label; /* what a connection is kept for: name, certificate */
 };
 
+struct proxy;
+
+/*
+ * The file of a response: what the client had no room for, or all of it
+ * (proxy_store).  Bytes are written at write_at and those before read_at went
+ * to the client.
+ */
+struct spool {
+    int fd; /* -1: none yet */
+    struct str name;
+    uint64_t read_at, write_at;
+    bool whole;   /* every byte is written */
+    bool waiting; /* the client has no room */
+    bool ended;   /* nothing more will come, and when the client has all: */
+    int verdict;
+    void (*commit)(struct proxy *p); /* the response is complete; or NULL */
+    struct loop_task more;
+};
+
 /* One request's dealings with its upstream; lives in the request's arena. */
 struct proxy {
     struct request *request;
@@ -170,6 +196,10 @@ struct proxy {
     bool response_ended;
     bool sends_head; /* the method that goes out */
     bool buffering;
+    bool rate_wait; /* paused by proxy_limit_rate */
+    uint64_t rate;  /* bytes a second; 0: no limit */
+    uint64_t rate_used, head_ms;
+    struct spool spool;
     bool keep; /* the connection may be kept */
     struct http_head response;
     struct stream *client_stream; /* in a tunnel */
@@ -189,6 +219,8 @@ void proxy_on_end(void *owner, enum stream_end end, int error);
 /* proxy.c: this try failed; another, or the status for the client. */
 void proxy_try_failed(struct proxy *p, unsigned why, unsigned status);
 void proxy_finish(struct proxy *p, int verdict);
+/* The peer has said all it will: the same when the client had it, too. */
+void proxy_end_body(struct proxy *p, int verdict);
 void proxy_arm(struct proxy *p, uint64_t ms);
 /* Give back what is kept for reuse, at the process's end. */
 void proxy_fini(void);

@@ -298,32 +298,56 @@ void proxy_upstream_timeout(struct upstream_conn *c)
         tunnel_close(p);
         return;
     }
+    if (p->rate_wait) {
+        p->rate_wait = false;
+        proxy_arm(p, p->conf->read_timeout_ms);
+        stream_resume(c->stream);
+        return;
+    }
     if (c->stream->paused) {
         /* It is the client that is slow, and its own timeout is running. */
         proxy_arm(p, p->conf->read_timeout_ms);
         return;
     }
     log_errno(&p->request->log, LEVEL_ERROR, ETIMEDOUT, "upstream timed out");
-    if (p->request->response.head_sent)
-        proxy_finish(p, 504);
+    if (p->state == PROXY_RECEIVING)
+        proxy_end_body(p, 504);
     else
         proxy_try_failed(p, NEXT_TIMEOUT, 504);
 }
 
 /* ---- the end ---- */
 
+/* The connection is not needed any more. */
+static void part(struct proxy *p, int verdict)
+{
+    bool keep = verdict == VERDICT_DONE && p->response_ended && p->keep &&
+                p->conn && !proxy_request_is_left(p);
+
+    if (p->conn && verdict == VERDICT_DONE)
+        balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
+    let_go(p, keep);
+}
+
 void proxy_finish(struct proxy *p, int verdict)
 {
     if (p->state == PROXY_OVER)
         return;
-    bool keep = verdict == VERDICT_DONE && p->response_ended && p->keep &&
-                p->conn && !proxy_request_is_left(p);
     p->state = PROXY_OVER;
-    if (p->conn && verdict == VERDICT_DONE)
-        balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
-    resolver_cancel(&p->resolving);
-    let_go(p, keep);
+    part(p, verdict);
     request_finish(p->request, verdict);
+}
+
+void proxy_end_body(struct proxy *p, int verdict)
+{
+    if (!proxy_spool_holds(p)) {
+        proxy_finish(p, verdict);
+        return;
+    }
+    p->spool.ended = true;
+    p->spool.verdict = verdict;
+    part(p, verdict);
+    p->state = PROXY_SPOOLED;
 }
 
 /* ---- the handler ---- */
@@ -383,6 +407,7 @@ static int proxy_start(struct request *r)
     p->request = r;
     p->conf = conf;
     p->state = PROXY_NEW;
+    p->spool.fd = -1;
     p->tries_left = (unsigned)conf->next_tries;
     p->body_most = (size_t)body->buffer_size;
     buf_init(&p->body, p->body_most);
@@ -444,16 +469,18 @@ static void proxy_on_body(struct request *r, const uint8_t *data, size_t n,
 static void proxy_on_drain(struct request *r)
 {
     struct proxy *p = r->handler_state;
-    if (p->conn && p->state == PROXY_RECEIVING) {
-        proxy_arm(p, p->conf->read_timeout_ms);
-        stream_resume(p->conn->stream);
-    }
+
+    if (proxy_spool_holds(p))
+        proxy_spool_drain(p);
+    else
+        proxy_go_on_reading(p);
 }
 
 static void proxy_on_eof(struct request *r)
 {
     struct proxy *p = r->handler_state;
-    if (p->conf->ignore_client_abort || p->state == PROXY_OVER)
+    if (p->conf->ignore_client_abort || p->state == PROXY_OVER ||
+        p->state == PROXY_SPOOLED)
         return;
     log_info(&r->log, "client prematurely closed connection, so upstream "
                       "connection is closed too");
@@ -468,6 +495,7 @@ static void proxy_on_done(struct request *r)
     p->state = PROXY_OVER;
     resolver_cancel(&p->resolving);
     let_go(p, false);
+    loop_cancel(&p->spool.more);
     buf_fini(&p->body);
 }
 

@@ -17,6 +17,9 @@ static void proxy_defaults(void *module_conf)
     c->buffers = 8;
     c->buffers_size = 4096;
     c->request_buffering = true;
+    c->busy_size = 8192;
+    c->max_temp_size = UINT64_C(1024) << 20;
+    c->temp_write_size = 8192;
     c->next_upstream = NEXT_ERROR | NEXT_TIMEOUT;
 }
 
@@ -129,6 +132,66 @@ static int set_early_hints(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
+static int set_limit_rate(struct conf *conf, struct conf_scope *scope,
+                          const struct directive *row,
+                          const struct conf_node *node, void *field)
+{
+    struct str text = conf_arg(node, 1);
+    struct value *value = value_compile(conf, conf->variables, text);
+    struct value **rate = field;
+    uint64_t n;
+    (void)scope, (void)row;
+
+    if (!value)
+        return -1;
+    bool constant = value_is_constant(value);
+    if (constant && !conf_parse_size(text, &n))
+        return conf_fail(conf, "invalid value \"%.*s\"", STR_ARG(text));
+    *rate = constant && !n ? NULL : value;
+    return 0;
+}
+
+static int set_busy_size(struct conf *conf, struct conf_scope *scope,
+                         const struct directive *row,
+                         const struct conf_node *node, void *field)
+{
+    struct proxy_conf *c = conf_get(scope, &proxy_module);
+    c->busy_said = true;
+    return conf_set_size(conf, scope, row, node, field);
+}
+
+/* nginx's rules: they keep a response from standing still. */
+static int check_sizes(struct conf *conf, const struct conf_scope *scope,
+                       struct proxy_conf *c)
+{
+    uint64_t most =
+        c->buffer_size > c->buffers_size ? c->buffer_size : c->buffers_size;
+
+    if (!c->busy_said)
+        c->busy_size = 2 * most;
+    if (c->buffers < 2)
+        return conf_fail_at(conf, scope->node,
+                            "there must be at least 2 \"proxy_buffers\"");
+    if (c->busy_size < most)
+        return conf_fail_at(
+            conf, scope->node,
+            "\"proxy_busy_buffers_size\" must be equal to or greater than the "
+            "maximum of the value of \"proxy_buffer_size\" and one of the "
+            "\"proxy_buffers\"");
+    if (c->busy_size > (c->buffers - 1) * c->buffers_size)
+        return conf_fail_at(conf, scope->node,
+                            "\"proxy_busy_buffers_size\" must be less than the "
+                            "size of all \"proxy_buffers\" minus one buffer");
+    if (c->max_temp_size && c->max_temp_size < most)
+        return conf_fail_at(
+            conf, scope->node,
+            "\"proxy_max_temp_file_size\" must be equal to zero to disable "
+            "temporary files usage or must be equal to or greater than the "
+            "maximum of the value of \"proxy_buffer_size\" and one of the "
+            "\"proxy_buffers\"");
+    return 0;
+}
+
 static int set_buffers(struct conf *conf, struct conf_scope *scope,
                        const struct directive *row,
                        const struct conf_node *node, void *field)
@@ -208,7 +271,7 @@ static int proxy_on_scope(struct conf *conf, struct conf_scope *scope,
     case CONF_LOCATION:
     case CONF_LOCATION_IF:
     case CONF_LIMIT_EXCEPT:
-        return make_fields(conf, c);
+        return check_sizes(conf, scope, c) == -1 ? -1 : make_fields(conf, c);
     case CONF_MAIN:
     case CONF_EVENTS:
     case CONF_HTTP:
@@ -377,6 +440,42 @@ static const struct directive proxy_directives[] = {
      .offset = FIELD(request_buffering),
      .default_text = "on",
      .help = "Read the whole request body before an upstream is asked."},
+    {.name = "proxy_busy_buffers_size",
+     .syntax = "SIZE",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1,
+     .set = set_busy_size,
+     .offset = FIELD(busy_size),
+     .default_text = "8k",
+     .help = "How much is read back at once of a response that is in a "
+             "file."},
+    {.name = "proxy_max_temp_file_size",
+     .syntax = "SIZE",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1,
+     .set = conf_set_size,
+     .offset = FIELD(max_temp_size),
+     .default_text = "1024m",
+     .help = "How much of a response may wait in a file for a slow client; "
+             "0: nothing, the upstream waits."},
+    {.name = "proxy_temp_file_write_size",
+     .syntax = "SIZE",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1,
+     .set = conf_set_size,
+     .offset = FIELD(temp_write_size),
+     .default_text = "8k",
+     .min = 1,
+     .help = "How much goes to such a file in one write."},
+    {.name = "proxy_limit_rate",
+     .syntax = "RATE",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1,
+     .set = set_limit_rate,
+     .offset = FIELD(limit_rate),
+     .default_text = "0",
+     .help = "Bytes a second that are read of one response, when it is "
+             "buffered; 0 is no limit."},
     {.name = "proxy_ignore_client_abort",
      .contexts = EVERYWHERE,
      .arity = ARGS_FLAG,

@@ -94,6 +94,24 @@ struct str proxy_rewrite_location(struct proxy *p, struct str location);
 struct str proxy_rewrite_refresh(struct proxy *p, struct str refresh);
 struct str proxy_rewrite_cookie(struct proxy *p, struct str cookie);
 
+/* spool.c: a file for the response (false: logged); is there something that
+ * the client did not get yet; take what came (false: no more for now, or all
+ * is over); the client has room. */
+struct temp_path;
+bool proxy_spool_open(struct proxy *p, const struct temp_path *in);
+bool proxy_spool_holds(const struct proxy *p);
+bool proxy_spool_take(struct proxy *p, const struct iovec *iov, int n,
+                      bool last);
+void proxy_spool_drain(struct proxy *p);
+
+/* store.c: is this response to be kept? */
+void proxy_store_begin(struct proxy *p);
+
+/* False: the client has no room. */
+bool proxy_send_to_client(struct proxy *p, const struct iovec *iov, int n,
+                          bool last);
+void proxy_go_on_reading(struct proxy *p);
+
 /* In a tunnel: the peer's bytes, and room at the peer. */
 void tunnel_from_upstream(struct proxy *p, struct span *in);
 void tunnel_upstream_ended(struct proxy *p, enum stream_end end);

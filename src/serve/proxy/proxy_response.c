@@ -133,6 +133,16 @@ static int64_t content_length(const struct proxy *p)
     return str_to_u64(text, INT64_MAX, &n) ? (int64_t)n : -1;
 }
 
+static uint64_t rate_of(struct proxy *p)
+{
+    struct str text = value_eval(p->conf->limit_rate, &p->request->eval);
+    uint64_t rate = 0;
+
+    if (text.n && !conf_parse_size(text, &rate))
+        log_err(&p->request->log, "invalid rate \"%.*s\"", STR_ARG(text));
+    return rate < INT32_MAX ? rate : 0; /* faster than that is no limit */
+}
+
 /* Returns false when the head ended this try or the request. */
 static bool take_head(struct proxy *p, const struct http_head *head)
 {
@@ -165,6 +175,10 @@ static bool take_head(struct proxy *p, const struct http_head *head)
     r->response.status = p->response.status;
     proxy_copy_fields(p);
     r->response.content_length = content_length(p);
+    p->head_ms = clock_now_ms();
+    if (p->conf->limit_rate && p->buffering)
+        p->rate = rate_of(p);
+    proxy_store_begin(p);
     return true;
 }
 
@@ -218,7 +232,23 @@ struct gathered {
     struct iovec iov[PIECES_MAX];
     int n;
     bool last;
+    size_t held; /* bytes of input that are not looked at yet */
 };
+
+bool proxy_send_to_client(struct proxy *p, const struct iovec *iov, int n,
+                          bool last)
+{
+    return request_send_body(p->request, iov, n, last);
+}
+
+void proxy_go_on_reading(struct proxy *p)
+{
+    if (p->state != PROXY_RECEIVING || !p->conn->stream->paused)
+        return;
+    p->rate_wait = false;
+    proxy_arm(p, p->conf->read_timeout_ms);
+    stream_resume(p->conn->stream);
+}
 
 /* Give the client what this read brought.  True while more may be read. */
 static bool give(struct proxy *p, struct gathered *g)
@@ -227,26 +257,21 @@ static bool give(struct proxy *p, struct gathered *g)
 
     if (!g->n && !g->last && r->response.head_sent)
         return true;
-    bool room = request_send_body(r, g->iov, g->n, g->last);
-    g->n = 0;
-    if (g->last) {
+    if (g->last)
         p->response_ended = true;
-        proxy_finish(p, VERDICT_DONE);
-        return false;
-    }
-    if (!room && p->state == PROXY_RECEIVING) {
+    bool more = proxy_spool_take(p, g->iov, g->n, g->last);
+    g->n = 0;
+    if (!more && p->state == PROXY_RECEIVING)
         stream_pause(p->conn->stream);
-        return false;
-    }
-    return true;
+    return more;
 }
 
 static void bad_response(struct proxy *p, const char *why)
 {
     log_err(&p->request->log, "upstream sent an invalid response: %s", why);
     p->keep = false;
-    if (p->request->response.head_sent)
-        proxy_finish(p, 502);
+    if (p->state == PROXY_RECEIVING)
+        proxy_end_body(p, 502);
     else
         proxy_try_failed(p, NEXT_INVALID_HEADER, 502);
 }
@@ -285,7 +310,7 @@ static bool take_event(struct proxy *p, const struct http_event *ev,
     case HTTP_EVENT_END:
         g->last = true;
         /* More bytes would be a response to a request that was not made. */
-        if (in->n)
+        if (in->n || g->held)
             p->keep = false;
         give(p, g);
         return false;
@@ -293,11 +318,38 @@ static bool take_event(struct proxy *p, const struct http_event *ev,
     return false;
 }
 
+/* proxy_limit_rate: of the input, what may be looked at now. */
+static void hold_back(struct proxy *p, struct span *in, struct gathered *g)
+{
+    uint64_t elapsed_ms = clock_now_ms() - p->head_ms;
+    uint64_t allowed = p->rate + elapsed_ms * p->rate / 1000;
+    uint64_t left = allowed > p->rate_used ? allowed - p->rate_used : 0;
+
+    if (left >= in->n) {
+        p->rate_used += in->n;
+        return;
+    }
+    p->rate_used += left;
+    g->held = in->n - (size_t)left;
+    in->n = (size_t)left;
+}
+
+/* What was held back is looked at after a while. */
+static void wait_for_rate(struct proxy *p, size_t held)
+{
+    uint64_t piece = held < p->rate ? held : p->rate;
+
+    p->rate_wait = true;
+    stream_pause(p->conn->stream);
+    proxy_arm(p, piece * 1000 / p->rate + 1);
+}
+
 void proxy_on_data(void *owner, struct span *in)
 {
     struct upstream_conn *c = owner;
     struct proxy *p = c->proxy;
     struct gathered g = {.n = 0};
+    bool limited = false;
 
     if (p->state == PROXY_TUNNEL) {
         tunnel_from_upstream(p, in);
@@ -307,22 +359,32 @@ void proxy_on_data(void *owner, struct span *in)
     proxy_arm(p, p->conf->read_timeout_ms);
     for (;;) {
         struct http_event ev;
+        if (p->rate && !limited && p->state == PROXY_RECEIVING) {
+            hold_back(p, in, &g);
+            limited = true;
+        }
         int rc = http_reader_next(c->reader, in, &ev);
         if (rc == 0)
             break;
         if (rc < 0) {
+            if (p->state == PROXY_RECEIVING && g.n)
+                give(p, &g);
+            if (c->proxy != p)
+                break;
             bad_response(p, http_reader_error(c->reader));
             break;
         }
         if (!take_event(p, &ev, &g, in))
             break;
     }
-    if (c->proxy != p) {
-        span_advance(in, in->n); /* given back, or closed */
-        return;
-    }
-    if (p->state == PROXY_RECEIVING && (g.n || !p->request->response.head_sent))
+    in->n += g.held;
+    if (c->proxy == p && p->state == PROXY_RECEIVING &&
+        (g.n || !p->request->response.head_sent))
         give(p, &g);
+    if (c->proxy != p)
+        span_advance(in, in->n); /* given back, or closed */
+    else if (g.held)
+        wait_for_rate(p, g.held);
 }
 
 void proxy_on_end(void *owner, enum stream_end end, int error)
@@ -344,7 +406,7 @@ void proxy_on_end(void *owner, enum stream_end end, int error)
     }
     if (p->state == PROXY_RECEIVING) {
         log_err(&p->request->log, "upstream prematurely closed connection");
-        proxy_finish(p, 502);
+        proxy_end_body(p, 502);
         return;
     }
     if (end == STREAM_EOF)
