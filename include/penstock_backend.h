@@ -65,8 +65,12 @@ enum {
     PSB_CAUSE_REJECTED = 13,
     PSB_CAUSE_ACCEPT_TIMEOUT = 14,
     PSB_CAUSE_LIMIT = 15,
+    PSB_CAUSE_MOVED = 16, /* another backend has it now */
     PSB_CAUSE_LEFT_EARLY = 17
 };
+
+/* psb_goaway() */
+enum { PSB_DRAIN = 0, PSB_HANDOVER = 1 };
 
 /* The handshake, as the gateway saw it. */
 typedef struct {
@@ -75,8 +79,14 @@ typedef struct {
     uint16_t http_version; /* 10, 11, 20 */
     uint16_t app_id;
     unsigned tls : 1, binary_ok : 1, already_open : 1;
+    /* The client had another backend, which is gone (on_resume): one that this
+     * one does not replace; a message was lost in part; it has left already,
+     * its last messages and on_close follow. */
+    unsigned resumed : 1, foreign : 1, truncated : 1, dead : 1;
     psb_buf method, target, path, host, origin, remote_addr, local_addr,
         location, app, route, extension;
+    psb_buf protocol;   /* of a resumed client: what was agreed on */
+    uint32_t first_seq; /* likewise: number of the next message */
     uint16_t remote_port, local_port;
     uint32_t max_message;
     uint64_t t_us; /* when it was accepted, since 1970 */
@@ -89,7 +99,14 @@ typedef struct {
  *              PSB_PASS or an HTTP status.  on_close follows, always, also
  *              after a refusal
  * on_opened    the client has its 101
- * on_message   a whole message; seq counts them from 1
+ * on_resume    a client that another backend had: state is what that one left
+ *              with psb_set_state(), unacked how many messages follow that it
+ *              may have seen.  Without this handler: on_open and on_opened
+ * on_detach    another backend gets the client: the last moment for
+ *              psb_set_state() and psb_send(); on_close (PSB_CAUSE_MOVED)
+ *              follows when nothing is under way any more
+ * on_message   a whole message; seq counts them from 1.  replay: an earlier
+ *              backend may have seen it
  * on_fragment  instead of on_message: pieces as they come
  * on_ping, on_pong  the gateway has answered pings already
  * on_writable  a send said 1 (or refused), and now there is room again
@@ -106,6 +123,9 @@ typedef struct {
 typedef struct {
     int (*on_open)(psb_client_t *, const psb_info *, void *ud);
     void (*on_opened)(psb_client_t *, void *ud);
+    void (*on_resume)(psb_client_t *, const psb_info *, psb_buf state,
+                      uint32_t unacked, void *ud);
+    void (*on_detach)(psb_client_t *, void *ud);
     void (*on_message)(psb_client_t *, int binary, psb_buf, uint32_t seq,
                        int replay, void *ud);
     void (*on_fragment)(psb_client_t *, int opcode, psb_buf, int first,
@@ -130,6 +150,8 @@ typedef struct {
     const char *const *origins;   /* NULL, or exact ones, ended by NULL */
     const char *const *protocols; /* likewise, the best first */
     uint32_t max_clients, idle_timeout_ms; /* 0: the gateway's */
+    int manual_ack; /* 1: messages are done when psb_ack() says so, not when
+                       on_message returns */
     const psb_handlers *h;
     void *ud;
 } psb_app;
@@ -156,10 +178,14 @@ PSB_API int psb_adopt(psb_t *, int fd);
 /* The loop: until psb_stop().  0, or -1 with errno. */
 PSB_API int psb_run(psb_t *);
 
-/* Take no new clients, give the others grace_ms to leave, then end.  May be
- * called from a signal handler. */
+/* Take no new clients, hand the others over to other backends or give them
+ * grace_ms to leave, then end.  May be called from a signal handler. */
 PSB_API void psb_stop(psb_t *, int grace_ms);
 PSB_API int psb_is_stopped(const psb_t *);
+
+/* The same without the end.  PSB_DRAIN: clients stay until they leave or the
+ * time is over; PSB_HANDOVER: other backends get them.  0: no limit. */
+PSB_API void psb_goaway(psb_t *, int mode, int grace_ms);
 
 /* Your loop, with poll: psb_pollfds() fills up to n and returns how many
  * there are; wait at most psb_timeout_ms() (-1: for ever); psb_process(). */
@@ -222,6 +248,21 @@ PSB_API int psb_close(psb_client_t *, int code, const char *reason);
 PSB_API int psb_terminate(psb_client_t *); /* at once, without a Close */
 PSB_API int psb_pause(psb_client_t *);     /* read no more from the client */
 PSB_API int psb_resume(psb_client_t *);
+
+/*
+ * For the backend that has the client after this one: a state that the gateway
+ * keeps (the last one counts), and with `delivery at_least_once` how far it
+ * got.  ack_seq, when not 0: messages up to it are in the state; both hold
+ * together or not at all.  -1: EPIPE, EINVAL (no such message came), ENOTSUP,
+ * EMSGSIZE.  A state above the pool's state_max ends the client.
+ */
+PSB_API int psb_set_state(psb_client_t *, psb_buf state, uint32_t ack_seq);
+/* manual_ack: done with all messages up to seq. */
+PSB_API int psb_ack(psb_client_t *, uint32_t seq);
+/* The same for one whose on_close has come; its end is the message after the
+ * last. */
+PSB_API int psb_ack_cid(psb_t *, psb_cid, uint32_t seq);
+
 PSB_API int psb_set_idle_timeout(psb_client_t *, uint32_t ms);
 
 /*
@@ -261,6 +302,9 @@ PSB_API int psb_broadcast(psb_t *, int app, int binary, const void *, size_t,
                           psb_cid except);
 PSB_API int psb_msend(psb_t *, const psb_cid *, size_t count, int binary,
                       const void *, size_t);
+
+/* Frames that come are shown on stderr: 1 those of clients' lives, 2 all. */
+PSB_API void psb_set_debug(psb_t *, int level);
 
 /* A line into the gateway's error log; level as in syslog, 0..7. */
 PSB_API void psb_log(psb_t *, int level, const char *format, ...)

@@ -213,6 +213,8 @@ static int on_open(struct psb_link *l, const struct sluice_frame *f)
     struct psb_app_entry *app = app_of(l, &o);
     if (o.type == SLUICE_HTTP_REQ)
         return psb_http_begin(l, &o, app);
+    if (o.type == SLUICE_RESUME)
+        return psb_client_resume(l, &o, app);
     if (!app || l->psb->stopping) {
         struct sluice_reject r = {.cid = o.cid, .status = app ? 503 : 404};
         sluice_reject_put(&l->out, &r);
@@ -265,7 +267,7 @@ static void take_message(psb_client_t *c, struct str data, bool first,
 
     if (first && last) {
         if (h->on_message)
-            h->on_message(c, binary, buf_of(data), c->seq_in, 0,
+            h->on_message(c, binary, buf_of(data), c->seq_in, c->replay,
                           c->app->app.ud);
         return;
     }
@@ -279,8 +281,8 @@ static void take_message(psb_client_t *c, struct str data, bool first,
     struct buf whole = c->partial;
     c->partial = (struct buf){0};
     if (h->on_message)
-        h->on_message(c, binary, (psb_buf){whole.p, whole.n}, c->seq_in, 0,
-                      c->app->app.ud);
+        h->on_message(c, binary, (psb_buf){whole.p, whole.n}, c->seq_in,
+                      c->replay, c->app->app.ud);
     buf_fini(&whole);
 }
 
@@ -299,7 +301,9 @@ static int on_data(psb_client_t *c, const struct sluice_frame *f)
     if (first) {
         c->in_opcode = f->header.type == SLUICE_TEXT ? 1 : 2;
         c->seq_in++;
+        c->replay = false;
     }
+    c->replay |= (f->header.flags & SLUICE_FLAG_REPLAY) != 0;
     if (c->state != PSB_CLOSED) {
         if (c->app->h.on_fragment)
             c->app->h.on_fragment(c, c->in_opcode, buf_of(data), first, last,
@@ -309,8 +313,7 @@ static int on_data(psb_client_t *c, const struct sluice_frame *f)
     }
     if (last)
         c->in_opcode = 0;
-    if (data.n)
-        psb_client_owe(c, data.n);
+    psb_client_took(c, data.n, last);
     return 0;
 }
 
@@ -334,9 +337,11 @@ static int on_closed(psb_client_t *c, const struct sluice_frame *f)
     struct sluice_closed closed;
 
     int rc = sluice_closed_get(&closed, f);
-    if (rc == 0)
-        psb_client_finish(c, closed.code, closed.reason, closed.cause);
-    return rc;
+    if (rc < 0)
+        return rc;
+    psb_client_ack_end(c);
+    psb_client_finish(c, closed.code, closed.reason, closed.cause);
+    return 0;
 }
 
 static void on_opened(psb_client_t *c)
@@ -362,7 +367,7 @@ static int on_client_frame(struct psb_link *l, const struct sluice_frame *f)
     unsigned type = f->header.type;
 
     if (!c)
-        return 0; /* we had no app for it */
+        return 0; /* we had no app for it, or it has left */
     if (c->http)
         return on_http_frame(c, f);
     if (type == SLUICE_CLOSED)
@@ -374,6 +379,8 @@ static int on_client_frame(struct psb_link *l, const struct sluice_frame *f)
         on_opened(c);
     else if (type == SLUICE_PING || type == SLUICE_PONG)
         rc = on_ping(c, f);
+    else if (type == SLUICE_DETACH)
+        rc = psb_client_detach(c);
     else if (type != SLUICE_CLOSE)
         rc = on_data(c, f);
     if (rc < 0 && rc != -SLUICE_ERROR_PROTOCOL && c->state != PSB_CLOSED) {
@@ -402,7 +409,9 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
         return on_ack(l, f);
     case SLUICE_OPEN:
     case SLUICE_HTTP_REQ:
+    case SLUICE_RESUME:
         return on_open(l, f);
+    case SLUICE_DETACH:
     case SLUICE_OPENED:
     case SLUICE_CLOSE:
     case SLUICE_CLOSED:
@@ -417,6 +426,7 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     case SLUICE_HTTP_DONE:
         return on_client_frame(l, f);
     /* Nothing that we have to answer. */
+    case SLUICE_RESUME_END:
     case SLUICE_GOAWAY:
     case SLUICE_LOG:
     case SLUICE_STATS:
@@ -434,11 +444,8 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     case SLUICE_ACCEPT:
     case SLUICE_REJECT:
     case SLUICE_TERMINATE:
-    case SLUICE_RESUME:
-    case SLUICE_RESUME_END:
     case SLUICE_SET_STATE:
     case SLUICE_SET_OPTS:
-    case SLUICE_DETACH:
     case SLUICE_DETACHED:
     case SLUICE_RAW:
     case SLUICE_PAUSE:

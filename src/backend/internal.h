@@ -28,7 +28,9 @@ enum {
 };
 
 /* What HELLO says we have. */
-#define PSB_FEATURES (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP)
+#define PSB_FEATURES                                                           \
+    (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
+     SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE)
 
 /* A descriptor and what it waits for. */
 struct psb_watch {
@@ -77,6 +79,7 @@ struct psb_link {
     struct list urgent; /* now */
     uint64_t owing_since_ms;
     struct list blocked; /* clients without credit */
+    struct list leaving; /* clients that are to be DETACHED */
     struct list clients;
     size_t clients_n;
     psb_client_t **slots;
@@ -90,6 +93,7 @@ struct psb_client {
     struct list all;     /* link.clients */
     struct list owing;   /* link.owing or .urgent */
     struct list blocked; /* link.blocked */
+    struct list leaving; /* link.leaving */
     uint64_t cid;
     struct psb_app_entry *app;
     void *data;
@@ -99,6 +103,9 @@ struct psb_client {
     bool http;          /* a request, not a WebSocket; answered: its head is
                            sent */
     bool body_coming;   /* of the request */
+    bool replay;        /* the message under way has come before */
+    bool detaching;     /* DETACH has come */
+    bool left;          /* DETACHED is sent */
     uint8_t in_opcode;  /* message under way from the client, 0: none */
     uint8_t out_opcode; /* and to it */
     bool out_begun;     /* its first piece has been sent or kept */
@@ -109,6 +116,8 @@ struct psb_client {
     uint32_t unread; /* bytes received and not returned */
     uint32_t owed;
     uint32_t seq_in, seq_out, seq_flushed;
+    uint32_t seq_done;  /* of seq_in: the application is done with */
+    struct buf waiting; /* sizes of those that psb_ack() is to come for */
     uint32_t max_message;
     uint64_t bytes_received;
     struct buf partial; /* a message that comes in pieces */
@@ -122,6 +131,8 @@ struct psb {
     char *name;
     struct err err;
     uint64_t boot_id;
+    struct buf resume_of; /* TLVs */
+    int debug;
     struct psb_app_entry *apps[PSB_APPS_MAX];
     size_t apps_n;
     struct list watches, listeners, links;
@@ -170,6 +181,19 @@ void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause);
 psb_info psb_client_info(const psb_client_t *c, const struct sluice_open *o);
 /* Return credit for n bytes, at the end of the turn or a little later. */
 void psb_client_owe(psb_client_t *c, size_t n);
+
+/* resume.c */
+/* A piece of n bytes was given to the application. */
+void psb_client_took(psb_client_t *c, size_t n, bool last);
+/* Its on_close was called. */
+void psb_client_ack_end(psb_client_t *c);
+int psb_client_resume(struct psb_link *l, const struct sluice_open *o,
+                      struct psb_app_entry *app);
+int psb_client_detach(psb_client_t *c);
+/* It was busy, and may be so no more. */
+void psb_client_may_leave(psb_client_t *c);
+/* DETACHED, for those who are ready; at the turn's end. */
+void psb_link_let_go(struct psb_link *l);
 
 /* http.c */
 int psb_http_begin(struct psb_link *l, const struct sluice_open *o,

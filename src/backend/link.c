@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ static void put_hello(struct psb_link *l)
         .version_min = SLUICE_VERSION,
         .version_max = SLUICE_VERSION,
         .role = SLUICE_ROLE_BACKEND,
+        .flags = SLUICE_HELLO_WANTS_RESUME,
         .max_frame = PSB_MAX_FRAME,
         .window = PSB_WINDOW,
         .link_window = PSB_LINK_WINDOW,
@@ -29,6 +31,7 @@ static void put_hello(struct psb_link *l)
     sluice_tlv_put(&tlvs, SLUICE_TAG_NAME, str_c(l->psb->name));
     sluice_tlv_put(&tlvs, SLUICE_TAG_AGENT, STR("libpenstock_backend"));
     sluice_tlv_put_u32(&tlvs, SLUICE_TAG_PID, (uint32_t)getpid());
+    buf_put(&tlvs, l->psb->resume_of.p, l->psb->resume_of.n);
     h.tlvs = buf_str(&tlvs);
     sluice_hello_put(&l->out, &h);
     buf_fini(&tlvs);
@@ -42,6 +45,7 @@ struct psb_link *psb_link_open(psb_t *b, int fd)
     list_init(&l->owing);
     list_init(&l->urgent);
     list_init(&l->blocked);
+    list_init(&l->leaving);
     list_init(&l->clients);
     list_push_back(&b->links, &l->all);
     sluice_reader_init(&l->reader, SLUICE_ROLE_GATEWAY, PSB_MAX_FRAME);
@@ -85,6 +89,17 @@ static void fail(struct psb_link *l, int code, unsigned type)
 
 /* ---- reading ---- */
 
+static void show(struct psb_link *l, const struct sluice_frame *f)
+{
+    unsigned type = f->header.type;
+    bool often = sluice_type_is_data(type) || type == SLUICE_ACK ||
+                 type == SLUICE_KEEPALIVE;
+    if (l->psb->debug > 1 || !often)
+        fprintf(stderr, "%s: %s %llx, %u bytes\n", l->psb->name,
+                sluice_type_name(type), (unsigned long long)f->header.cid,
+                f->header.length);
+}
+
 /* All frames that are there. */
 static void take_frames(struct psb_link *l, struct span *in)
 {
@@ -93,6 +108,8 @@ static void take_frames(struct psb_link *l, struct span *in)
 
     while (!l->dead && (got = sluice_reader_next(&l->reader, in, &f)) != 0) {
         unsigned type = got < 0 ? l->reader.bad_type : f.header.type;
+        if (got == 1 && l->psb->debug)
+            show(l, &f);
         if (got == 1)
             got = psb_dispatch(l, &f);
         if (got < 0) {
@@ -184,7 +201,7 @@ static void put_entries(struct psb_link *l, struct list *clients)
         for (size_t i = 0; i < max && (item = list_pop_front(clients)); i++) {
             psb_client_t *c = CONTAINER(item, psb_client_t, owing);
             struct sluice_ack a = {
-                .cid = c->cid, .bytes = c->owed, .seq = c->seq_in};
+                .cid = c->cid, .bytes = c->owed, .seq = c->seq_done};
             sluice_ack_put_entry(&l->out, &a);
             c->unread -= c->owed;
             l->unread -= c->owed;

@@ -189,6 +189,7 @@ static void release(psb_client_t *c)
         c->queue_at = 0;
     }
     psb_link_dirty(c->link);
+    psb_client_may_leave(c);
 }
 
 void psb_client_credit(psb_client_t *c)
@@ -347,6 +348,7 @@ int psb_fragment(psb_client_t *c, int opcode, const void *p, size_t n, int last)
     int result = send_part(c, opcode, p, n, last != 0);
     if (result != -1)
         c->out_opcode = last ? 0 : (uint8_t)opcode;
+    psb_client_may_leave(c);
     return result;
 }
 

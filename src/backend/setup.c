@@ -57,6 +57,26 @@ static void on_wake(struct psb_watch *w, int events)
 
 /* ---- the backend ---- */
 
+/* PENSTOCK_RESUME_OF: boot ids, in decimal or 0x hexadecimal, by commas. */
+static void read_predecessors(psb_t *b)
+{
+    const char *at = getenv("PENSTOCK_RESUME_OF");
+
+    while (at && *at) {
+        char *end;
+        uint64_t id = strtoull(at, &end, 0);
+        if (end == at)
+            return;
+        sluice_tlv_put_u64(&b->resume_of, SLUICE_TAG_RESUME_OF, id);
+        at = *end ? end + 1 : end;
+    }
+}
+
+void psb_set_debug(psb_t *b, int level)
+{
+    b->debug = level;
+}
+
 psb_t *psb_new(const char *name)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -65,6 +85,7 @@ psb_t *psb_new(const char *name)
     psb_t *b = xcalloc(1, sizeof *b);
     b->name = xstrdup(name ? name : "backend");
     b->boot_id = random_u64();
+    read_predecessors(b);
     b->read_buffer =
         xmalloc(SLUICE_HEADER_SIZE + PSB_MAX_FRAME + PSB_READ_SIZE);
     list_init(&b->watches);
@@ -104,6 +125,7 @@ void psb_free(psb_t *b)
     psb_watch_close(&b->wake);
     for (size_t i = 0; i < b->apps_n; i++)
         free_app(b->apps[i]);
+    buf_fini(&b->resume_of);
     free(b->read_buffer);
     free(b->name);
     free(b);

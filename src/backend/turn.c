@@ -37,6 +37,18 @@ int psb_is_stopped(const psb_t *b)
     return b->stopped;
 }
 
+static void put_goaway(struct psb_link *l, int mode, int grace_ms)
+{
+    struct sluice_goaway g = {.mode = (uint16_t)mode,
+                              .grace_ms = (uint32_t)grace_ms};
+    if (mode == PSB_HANDOVER && !(l->reader.features & SLUICE_FEATURE_MOVE))
+        g.mode = PSB_DRAIN;
+    if (!l->ready || l->dead)
+        return;
+    sluice_goaway_put(&l->out, &g);
+    psb_link_dirty(l);
+}
+
 static void begin_stop(psb_t *b)
 {
     uint64_t at = b->now_ms + (uint64_t)b->stop_grace_ms;
@@ -55,11 +67,15 @@ static void begin_stop(psb_t *b)
     }
     LIST_EACH(item, after, &b->links)
     {
-        struct psb_link *l = LINK_OF(item);
-        struct sluice_goaway g = {.mode = SLUICE_GOAWAY_DRAIN,
-                                  .grace_ms = (uint32_t)b->stop_grace_ms};
-        if (l->ready)
-            sluice_goaway_put(&l->out, &g);
+        put_goaway(LINK_OF(item), PSB_HANDOVER, b->stop_grace_ms);
+    }
+}
+
+void psb_goaway(psb_t *b, int mode, int grace_ms)
+{
+    LIST_EACH(item, after, &b->links)
+    {
+        put_goaway(LINK_OF(item), mode, grace_ms < 0 ? 0 : grace_ms);
     }
 }
 
@@ -103,6 +119,7 @@ void psb_turn_end(psb_t *b)
     LIST_EACH(item, after, &b->links)
     {
         struct psb_link *l = LINK_OF(item);
+        psb_link_let_go(l);
         psb_link_put_acks(l);
         psb_link_flush(l);
     }

@@ -228,6 +228,8 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
     if (s->event_mask & SLUICE_EVENT_OPENED)
         link_send_empty(s->link, SLUICE_OPENED, 0, s->cid);
     session_wake(s);
+    if (s->link->handover)
+        session_move(s);
     return 0;
 }
 

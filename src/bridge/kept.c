@@ -212,6 +212,8 @@ void kept_send(struct session *s)
     } else if (!s->at_least_once) {
         s->keeping = false;
         kept_free(s);
+        if (s->link->handover)
+            session_move(s);
         return;
     }
     if (k && k->at && !s->at_least_once)

@@ -78,6 +78,7 @@ static void end(struct link *l)
     timer_clear(&l->ack_timer);
     loop_cancel(&l->ack_task);
     loop_cancel(&l->wake_task);
+    loop_cancel(&l->move_task);
     stream_close(l->stream);
     if (!list_is_empty(&l->sessions) && !l->backend->pool->retired)
         log_notice(link_log(l), "%zu clients lose their backend", l->clients_n);
@@ -111,14 +112,15 @@ void link_close(struct link *l, const char *why)
     end(l);
 }
 
-void link_drain(struct link *l, uint64_t timeout_ms)
+void link_drain(struct link *l, uint64_t timeout_ms, bool move)
 {
+    move &= (l->features & SLUICE_FEATURE_MOVE) != 0;
     if (l->state == LINK_CLOSED || l->drain_until_ms)
         return;
     l->drain_until_ms = clock_now_ms() + timeout_ms;
     if (l->state == LINK_READY) {
         struct sluice_goaway g = {
-            .mode = SLUICE_GOAWAY_DRAIN,
+            .mode = move ? SLUICE_GOAWAY_HANDOVER : SLUICE_GOAWAY_DRAIN,
             .grace_ms =
                 (uint32_t)(timeout_ms < UINT32_MAX ? timeout_ms : UINT32_MAX),
         };
@@ -126,7 +128,33 @@ void link_drain(struct link *l, uint64_t timeout_ms)
         link_send_scratch(l);
         link_set_state(l, LINK_DRAINING);
     }
+    if (move)
+        link_hand_over(l);
     timer_set(bridge.loop, &l->timer, 0);
+}
+
+void link_hand_over(struct link *l)
+{
+    l->handover = l->features & SLUICE_FEATURE_MOVE;
+    if (l->handover)
+        loop_defer(bridge.loop, &l->move_task);
+}
+
+/* Those that can not leave now do when they can: see session_move(). */
+void link_run_moves(struct loop_task *task)
+{
+    struct link *l = CONTAINER(task, struct link, move_task);
+    int n = 0;
+
+    LIST_EACH(item, after, &l->sessions)
+    {
+        if (!session_move(CONTAINER(item, struct session, on_link)))
+            continue;
+        if (++n == LOSS_BATCH) {
+            loop_defer_next(bridge.loop, &l->move_task);
+            return;
+        }
+    }
 }
 
 void link_client_gone(struct link *l)
@@ -167,6 +195,10 @@ static void on_timer(struct timer *t)
         link_close(l, l->clients_n ? "drain timeout" : "drained");
         return;
     }
+    if (l->grace_until_ms && now >= l->grace_until_ms) {
+        link_close(l, "its grace is over");
+        return;
+    }
     if (l->state != LINK_GREETING &&
         (now - l->said_ms >= set->keepalive_ms / 2 ||
          silent_ms >= set->keepalive_ms / 2)) {
@@ -180,6 +212,8 @@ static void on_timer(struct timer *t)
         next = limit_ms - silent_ms;
     if (l->drain_until_ms && next > l->drain_until_ms - now)
         next = l->drain_until_ms - now;
+    if (l->grace_until_ms && next > l->grace_until_ms - now)
+        next = l->grace_until_ms - now;
     timer_set(bridge.loop, t, next);
 }
 
@@ -326,6 +360,7 @@ struct link *link_create(struct backend *b)
     list_init(&l->starved);
     l->ack_task.run = link_run_acks;
     l->wake_task.run = link_run_wake;
+    l->move_task.run = link_run_moves;
     timer_init(&l->timer, on_timer);
     timer_init(&l->ack_timer, on_ack_timer);
     sluice_reader_init(&l->reader, SLUICE_ROLE_BACKEND,

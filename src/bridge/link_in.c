@@ -74,9 +74,16 @@ static int on_goaway(struct link *l, const struct sluice_frame *f)
         link_close(l, "backend cannot go on");
         return 0;
     }
-    log_info(link_log(l), "backend takes no more clients");
+    log_info(link_log(l), "backend takes no more clients%s",
+             g.mode == SLUICE_GOAWAY_HANDOVER ? " and hands its own over" : "");
     if (l->state == LINK_READY || l->state == LINK_WARMING)
         link_set_state(l, LINK_DRAINING);
+    /* It says BYE itself, unless it hangs. */
+    if (g.grace_ms)
+        l->grace_until_ms = clock_now_ms() + g.grace_ms + LINK_GRACE_MORE_MS;
+    if (g.mode == SLUICE_GOAWAY_HANDOVER)
+        link_hand_over(l);
+    timer_set(bridge.loop, &l->timer, 0);
     return 0;
 }
 
@@ -227,6 +234,14 @@ static int dispatch_client(struct link *l, struct session *s,
         return on_set_opts(s, f);
     if (type == SLUICE_SET_STATE)
         return on_set_state(s, f);
+    if (type == SLUICE_DETACHED)
+        return session_detached(s);
+    if (type == SLUICE_DETACH) {
+        if (!session_move(s))
+            link_send_error(l, f->header.cid, SLUICE_ERROR_LIMIT, type,
+                            SLUICE_SEVERITY_INFO, 0, "no backend to move to");
+        return 0;
+    }
     if (type == SLUICE_TERMINATE)
         session_abort(s, ENDING_TERMINATED);
     else if (type == SLUICE_PAUSE || type == SLUICE_UNPAUSE)
@@ -313,6 +328,8 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_REJECT:
     case SLUICE_CLOSE:
     case SLUICE_TERMINATE:
+    case SLUICE_DETACH:
+    case SLUICE_DETACHED:
     case SLUICE_SET_OPTS:
     case SLUICE_SET_STATE:
     case SLUICE_TEXT:
@@ -340,8 +357,6 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_CLOSED:
     case SLUICE_RESUME:
     case SLUICE_RESUME_END:
-    case SLUICE_DETACH:
-    case SLUICE_DETACHED:
     case SLUICE_STATE:
     case SLUICE_RAW:
     case SLUICE_SUBSCRIBE:

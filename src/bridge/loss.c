@@ -23,7 +23,9 @@ static void bury(struct loop_task *task)
 
 static void end(struct loss *x)
 {
-    if (x->link)
+    if (x->link && x->moved)
+        x->link->moved = NULL;
+    else if (x->link)
         x->link->loss = NULL;
     x->link = NULL;
     timer_clear(&x->timer);
@@ -51,7 +53,7 @@ static void on_timer(struct timer *t)
 
 static void run(struct loop_task *task);
 
-static struct loss *create(struct link *l)
+static struct loss *create(struct link *l, bool moved)
 {
     struct loss *x = xcalloc(1, sizeof *x);
     struct backend *b = l->backend;
@@ -61,7 +63,8 @@ static struct loss *create(struct link *l)
         .link = l,
         .path = xstrdup(b->path),
         .boot_id = l->boot_id,
-        .any = b->index < 0,
+        .any = b->index < 0 || l->handover || moved,
+        .moved = moved,
         .task.run = run,
         .grave.run = bury,
     };
@@ -69,13 +72,16 @@ static struct loss *create(struct link *l)
     list_push_back(&b->pool->losses, &x->in_pool);
     timer_init(&x->timer, on_timer);
     timer_set(bridge.loop, &x->timer, b->pool->conf->set.hold_ms);
-    l->loss = x;
+    *(moved ? &l->moved : &l->loss) = x;
     return x;
 }
 
-void loss_park(struct session *s, struct link *l)
+void loss_park(struct session *s, struct link *l, bool moved)
 {
-    struct loss *x = l->loss ? l->loss : create(l);
+    struct loss *x = moved ? l->moved : l->loss;
+
+    if (!x)
+        x = create(l, moved);
 
     s->keep->loss = x;
     s->keeping = true;
@@ -98,7 +104,9 @@ void loss_forget_link(struct link *l)
 {
     if (l->loss)
         l->loss->link = NULL;
-    l->loss = NULL;
+    if (l->moved)
+        l->moved->link = NULL;
+    l->loss = l->moved = NULL;
 }
 
 /* ---- homes ---- */
@@ -125,7 +133,7 @@ static struct link *heir_of(const struct loss *x)
     LIST_EACH(item, after, &x->pool->backends)
     {
         struct link *l = CONTAINER(item, struct backend, in_pool)->link;
-        if (may_have(l) && succeeds(l, x))
+        if (may_have(l) && l != x->link && succeeds(l, x))
             return l;
     }
     return NULL;
@@ -139,9 +147,10 @@ static bool has_app(struct link *l, const struct session *s, struct app **app)
 }
 
 /* Any backend that can have it, by the pool's method. */
-static struct link *find_any(struct pool *p, const struct session *s,
+static struct link *find_any(const struct loss *x, const struct session *s,
                              struct app **app)
 {
+    struct pool *p = x->pool;
     bool few[16] = {false};
     bool *tried = p->balance.peers_n <= COUNT(few)
                       ? few
@@ -157,7 +166,7 @@ static struct link *find_any(struct pool *p, const struct session *s,
 
     while (!l && (peer = balance_pick(&p->balance, &ask))) {
         l = ((struct backend *)peer->object)->link;
-        if (may_have(l) && has_app(l, s, app))
+        if (may_have(l) && l != x->link && has_app(l, s, app))
             break;
         balance_release(&p->balance, peer, ask.now_ms);
         l = NULL;
@@ -165,6 +174,19 @@ static struct link *find_any(struct pool *p, const struct session *s,
     if (tried != few)
         free(tried);
     return l;
+}
+
+bool loss_has_home(const struct session *s)
+{
+    struct app *app;
+
+    LIST_EACH(item, after, &s->pool->backends)
+    {
+        struct link *l = CONTAINER(item, struct backend, in_pool)->link;
+        if (may_have(l) && l != s->link && has_app(l, s, &app))
+            return true;
+    }
+    return false;
 }
 
 static void give_up(struct session *s)
@@ -185,7 +207,7 @@ static void place(struct loss *x, struct link *heir, struct session *s)
         l = heir;
         backend_count(l->backend);
     } else if (x->any || mode == LOSS_HOLD_ANY || mode == LOSS_REASSIGN) {
-        l = find_any(x->pool, s, &app);
+        l = find_any(x, s, &app);
     }
     if (l) {
         loss_unpark(s);
@@ -233,5 +255,11 @@ void pool_place_all(struct pool *p)
         struct loss *x = CONTAINER(item, struct loss, in_pool);
         if (x->n)
             look(x);
+    }
+    LIST_EACH(item, after, &p->backends)
+    {
+        struct link *l = CONTAINER(item, struct backend, in_pool)->link;
+        if (l && l->handover)
+            loop_defer(bridge.loop, &l->move_task);
     }
 }

@@ -150,7 +150,8 @@ static void retire(struct backend *b)
         return;
     b->index = -1;
     if (b->link)
-        link_drain(b->link, b->pool->conf->set.drain_timeout_ms);
+        link_drain(b->link, b->pool->conf->set.drain_timeout_ms,
+                   !b->pool->retired && !bridge.draining);
     else
         forget(b);
 }

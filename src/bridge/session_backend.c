@@ -191,13 +191,13 @@ static bool may_wait(const struct session *s)
 }
 
 /* Also a session that is over and of which not all is acknowledged. */
-static void park(struct session *s, struct link *l)
+static void park(struct session *s, struct link *l, bool moved)
 {
     s->moving = s->notify = s->held = s->closed_sent = false;
     kept_lost(s);
     if (s->discarding)
         session_discard(s);
-    loss_park(s, l);
+    loss_park(s, l, moved);
     if (session_is_over(s))
         return;
     if (s->out_opcode)
@@ -214,9 +214,36 @@ void session_lost(struct session *s)
     if (!s->accepted)
         lost_early(s);
     else if (may_wait(s))
-        park(s, l);
+        park(s, l, false);
     else if (session_is_over(s))
         session_forget(s);
     else
         session_fail(s, ENDING_BACKEND_LOST);
+}
+
+/* ---- it moves ---- */
+
+bool session_move(struct session *s)
+{
+    /* Inside a message it would be cut; its end comes here again. */
+    bool busy = s->in_started || (s->keeping && !s->at_least_once);
+
+    if (!s->keep || !s->accepted || s->moving || busy ||
+        s->state != SESSION_CONNECTED ||
+        !(s->link->features & SLUICE_FEATURE_MOVE) || !loss_has_home(s))
+        return false;
+    s->moving = s->keeping = true;
+    link_send_empty(s->link, SLUICE_DETACH, 0, s->cid);
+    return true;
+}
+
+int session_detached(struct session *s)
+{
+    struct link *l = s->link;
+
+    if (!s->moving)
+        return -SLUICE_ERROR_BAD_STATE;
+    leave(s);
+    park(s, l, true);
+    return 0;
 }

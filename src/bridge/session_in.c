@@ -51,6 +51,13 @@ static size_t piece_max(const struct session *s)
     return s->link ? s->link->peer_max_frame : s->keep->max_frame;
 }
 
+/* A message is whole: a session that is to move can. */
+static void leave_if_due(struct session *s, bool more)
+{
+    if (!more && s->link && s->link->handover)
+        session_move(s);
+}
+
 static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
 {
     enum sluice_type type = SLUICE_CONT;
@@ -64,10 +71,12 @@ static void send_piece(struct session *s, const uint8_t *p, size_t n, bool more)
         kept_put(s, type == SLUICE_CONT ? 0 : s->in_opcode, more,
                  wire_delta(s, n), p, n);
         kept_send(s);
+        leave_if_due(s, more);
         return;
     }
     link_send_data(session_client(s), type, more ? SLUICE_FLAG_MORE : 0,
                    wire_delta(s, n), p, n);
+    leave_if_due(s, more);
 }
 
 /*

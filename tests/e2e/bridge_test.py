@@ -239,7 +239,7 @@ class FaultTest(BridgeTestCase):
         self.check_echo(p)
 
     def test_a_killed_backend_closes_with_1012_and_is_found_again(self):
-        p, echo = self.gateway()
+        p, echo = self.gateway("on_backend_loss close;")
 
         async def run():
             async with websockets.connect(self.ws(p)) as ws:

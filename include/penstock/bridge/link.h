@@ -38,12 +38,14 @@ enum {
                                    backend before clients are read no more */
     LINK_QUEUE_HARD = 16 << 20, /* and before it is given up */
     LINK_PREDECESSORS_MAX = 16,
+    LINK_GRACE_MORE_MS = 1000, /* than a backend asked for, for its BYE */
 };
 
 /* What HELLO says we have, always; a frame of any other feature is refused. */
 #define LINK_FEATURES                                                          \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT |                     \
-     SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME | SLUICE_FEATURE_STATE)
+     SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME | SLUICE_FEATURE_STATE |      \
+     SLUICE_FEATURE_MOVE)
 
 enum link_state {
     LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */
@@ -133,15 +135,19 @@ struct link {
     struct timer timer; /* greeting, keepalive, drain */
     uint64_t heard_ms;  /* the last whole frame */
     uint64_t said_ms;
-    uint64_t drain_until_ms; /* 0: for ever */
+    uint64_t drain_until_ms; /* we end it then; 0: we do not */
+    uint64_t grace_until_ms; /* the backend's own; 0: it said none */
     uint64_t log_second;
     uint32_t logs;          /* lines of the backend in this second */
     struct log_limit noise; /* what a backend can cause in numbers */
     uint64_t strays;        /* frames for clients that are gone */
     bool bye;               /* it said BYE: the end is in good order */
-    struct loss *loss;      /* of its sessions; or NULL */
-    size_t remains_bytes;   /* kept for clients that are gone */
-    uint32_t resumed;       /* sessions since the last RESUME_END */
+    bool handover;          /* its sessions go to other backends */
+    struct loop_task move_task;
+    struct loss *loss;    /* of its sessions when it is gone; or NULL */
+    struct loss *moved;   /* of those that it gave away; or NULL */
+    size_t remains_bytes; /* kept for clients that are gone */
+    uint32_t resumed;     /* sessions since the last RESUME_END */
     bool failing;
     struct loop_task grave;
     struct buf scratch; /* a frame being made */
@@ -208,9 +214,13 @@ void link_fail(struct link *l, enum sluice_error code, unsigned type,
                const char *why);
 /* In good order: BYE and close.  Sessions on it are lost. */
 void link_close(struct link *l, const char *why);
-/* No new clients; close when the last one is gone or at the timeout. */
-void link_drain(struct link *l, uint64_t timeout_ms);
+/* No new clients; close when the last one is gone or at the timeout.  move:
+ * they go to other backends if they can. */
+void link_drain(struct link *l, uint64_t timeout_ms, bool move);
 void link_set_state(struct link *l, enum link_state state);
+/* Its sessions are to go to other backends, as soon as there are any. */
+void link_hand_over(struct link *l);
+void link_run_moves(struct loop_task *task); /* move_task */
 /* A client left: a draining link may be done. */
 void link_client_gone(struct link *l);
 

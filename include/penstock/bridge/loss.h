@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * bridge/loss.h - a backend that is gone, and its sessions, which wait for
- * another one (SLUICE section 10).
+ * another one (SLUICE section 10); or one that hands its sessions over.
  *
  * The sessions of one lost link are parked in one struct loss, which belongs
  * to their pool.  Whenever a link of the pool becomes READY, every loss looks
@@ -25,19 +25,23 @@ struct loss {
     size_t n;
     size_t to_look_at; /* of them, in this pass */
     bool any;          /* any backend will do: that one left for good */
+    bool moved;        /* link lives: it gave them away */
     bool expired;
     struct timer timer;
     struct loop_task task;
     struct loop_task grave;
 };
 
-/* s has left l: park it. */
-void loss_park(struct session *s, struct link *l);
+/* s has left l: park it.  moved: l gave it away. */
+void loss_park(struct session *s, struct link *l, bool moved);
 /* It ended, or has a home. */
 void loss_unpark(struct session *s);
 
 /* A link of the pool became READY: whose sessions may it have? */
 void pool_place_all(struct pool *p);
+
+/* Could another backend of its pool have s? */
+bool loss_has_home(const struct session *s);
 
 /* The link is freed: its loss, if any, outlives it. */
 void loss_forget_link(struct link *l);

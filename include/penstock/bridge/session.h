@@ -172,6 +172,11 @@ void session_leave_backend(struct session *s);
 enum loss_mode session_loss_mode(const struct session *s);
 /* Its link is gone. */
 void session_lost(struct session *s);
+/* DETACH it, so that another backend gets it.  False when it can not leave
+ * now, or there is no other. */
+bool session_move(struct session *s);
+/* DETACHED.  0, or a negated client-fatal code. */
+int session_detached(struct session *s);
 /* With at_least_once: messages up to seq are processed.  0, or a negated
  * link-fatal code. */
 int session_acked(struct session *s, uint32_t seq);

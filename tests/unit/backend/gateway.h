@@ -27,6 +27,7 @@ struct gateway {
     struct buf out, in;
     size_t in_at;
     uint32_t window, link_window, max_frame; /* what its HELLO says */
+    uint64_t features;                       /* besides FRAGMENTS */
 };
 
 /* A link between b and g, as far as connect and accept. */
@@ -107,7 +108,9 @@ static inline void gateway_hello(struct gateway *g)
                              .max_frame = g->max_frame,
                              .window = g->window,
                              .link_window = g->link_window,
-                             .features = SLUICE_FEATURE_FRAGMENTS};
+                             .features =
+                                 SLUICE_FEATURE_FRAGMENTS | g->features};
+    g->reader.features = h.features;
     sluice_hello_put(&g->out, &h);
     gateway_say(g);
 }

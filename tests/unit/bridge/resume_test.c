@@ -647,6 +647,223 @@ static void at_least_once_replays_the_beginning_too(void **state)
     paper_free(p);
 }
 
+/* ---- moving ---- */
+
+static void goaway(struct fake *b, unsigned mode, uint32_t grace_ms)
+{
+    struct sluice_goaway g = {.mode = (uint16_t)mode, .grace_ms = grace_ms};
+    sluice_goaway_put(&b->out, &g);
+    fake_send(b);
+}
+
+static struct paper *start_two(uint64_t *cid)
+{
+    world_start(1);
+    struct paper *p = paper_open(fake_of(0), cid);
+    world.pool.servers_n = 2;
+    fake_listen(fake_of(1));
+    world_adopt();
+    restart(fake_of(1));
+    return p;
+}
+
+static void detached(struct fake *b, uint64_t cid)
+{
+    fake_put_empty(b, SLUICE_DETACHED, cid);
+    fake_send(b);
+}
+
+static void a_handover_moves_everybody(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0), *other = fake_of(1);
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    text(p, "one");
+    expect_data(b, SLUICE_TEXT, 0, "one");
+    goaway(b, SLUICE_GOAWAY_HANDOVER, 5000);
+    assert_int_equal(fake_expect(b, SLUICE_DETACH).header.cid, cid);
+    text(p, "two");
+    /* What it was at is finished. */
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "1", 1);
+    fake_send(b);
+    paper_expect(p,
+                 "\x81\1"
+                 "1",
+                 3);
+    set_state(b, cid, false, 0, STR("so far"));
+    assert_true(fake_is_silent(other));
+    detached(b, cid);
+    struct resumed r = expect_resume(other, cid);
+    assert_int_equal(r.info.flags, SLUICE_RESUME_FOREIGN);
+    assert_int_equal(r.info.first_seq, 2);
+    assert_int_equal(r.info.next_out_seq, 2);
+    assert_str(sluice_tlv_find(r.open.tlvs, SLUICE_TAG_STATE), "so far");
+    expect_data(other, SLUICE_TEXT, 0, "two");
+    expect_resume_end(other, 1);
+    /* It is nobody's any more there. */
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "stray", 5);
+    fake_send(b);
+    assert_true(fake_is_silent(b));
+    fake_put_data(other, SLUICE_TEXT, 0, cid, "2", 1);
+    fake_send(other);
+    paper_expect(p,
+                 "\x81\1"
+                 "2",
+                 3);
+    paper_free(p);
+}
+
+static void a_handover_waits_for_somebody_to_hand_to(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    goaway(b, SLUICE_GOAWAY_HANDOVER, 0);
+    text(p, "one");
+    expect_data(b, SLUICE_TEXT, 0, "one");
+    world.pool.servers_n = 2;
+    fake_listen(fake_of(1));
+    world_adopt();
+    restart(fake_of(1));
+    fake_expect(b, SLUICE_DETACH);
+    detached(b, cid);
+    expect_resume(fake_of(1), cid);
+    paper_free(p);
+}
+
+static void does_not_move_inside_a_message(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    want_fragments(b, cid, p);
+    paper_frame(p, 0x01, "be", 2);
+    expect_data(b, SLUICE_TEXT, SLUICE_FLAG_MORE, "be");
+    goaway(b, SLUICE_GOAWAY_HANDOVER, 0);
+    assert_true(fake_is_silent(b));
+    paper_frame(p, 0x80, "gin", 3);
+    expect_data(b, SLUICE_CONT, 0, "gin");
+    fake_expect(b, SLUICE_DETACH);
+    detached(b, cid);
+    assert_int_equal(expect_resume(fake_of(1), cid).info.first_seq, 2);
+    paper_free(p);
+}
+
+static void a_backend_may_send_one_client_away(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    fake_put_empty(b, SLUICE_DETACH, cid);
+    fake_send(b);
+    fake_expect(b, SLUICE_DETACH);
+    detached(b, cid);
+    expect_resume(fake_of(1), cid);
+    expect_resume_end(fake_of(1), 1);
+    /* And back, but not when there is nobody else. */
+    fake_close(b);
+    fake_put_empty(fake_of(1), SLUICE_DETACH, cid);
+    WORLD_WAIT(the_pool()->balance.peers[0].unready);
+    fake_send(fake_of(1));
+    fake_expect(fake_of(1), SLUICE_ERROR);
+    text(p, "still");
+    expect_data(fake_of(1), SLUICE_TEXT, 0, "still");
+    paper_free(p);
+}
+
+static void unasked_detached_ends_the_client(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    detached(b, cid);
+    fake_expect(b, SLUICE_ERROR);
+    paper_expect(p, "\x88\2\3\xf3", 4);
+    paper_free(p);
+}
+
+static void moving_with_at_least_once_replays(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world.pool.set.at_least_once = true;
+    struct paper *p = start_two(&cid);
+    text(p, "a");
+    text(p, "b");
+    expect_data(b, SLUICE_TEXT, 0, "a");
+    expect_data(b, SLUICE_TEXT, 0, "b");
+    goaway(b, SLUICE_GOAWAY_HANDOVER, 0);
+    fake_expect(b, SLUICE_DETACH);
+    text(p, "c");
+    ack(b, cid, 1, 1);
+    detached(b, cid);
+    assert_int_equal(expect_resume(fake_of(1), cid).info.unacked, 2);
+    expect_data(fake_of(1), SLUICE_TEXT, SLUICE_FLAG_REPLAY, "b");
+    expect_data(fake_of(1), SLUICE_TEXT, 0, "c");
+    paper_free(p);
+}
+
+static void a_backend_that_dies_while_it_hands_over_loses_nobody(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    goaway(b, SLUICE_GOAWAY_HANDOVER, 0);
+    fake_expect(b, SLUICE_DETACH);
+    text(p, "kept");
+    fake_close(b);
+    expect_resume(fake_of(1), cid);
+    expect_data(fake_of(1), SLUICE_TEXT, 0, "kept");
+    paper_free(p);
+}
+
+static void the_grace_is_enforced(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    struct sluice_frame f;
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    goaway(b, SLUICE_GOAWAY_DRAIN, 20);
+    fake_expect(b, SLUICE_BYE);
+    assert_false(fake_next(b, &f));
+    fake_close(b);
+    WORLD_WAIT(parked() == 1);
+    restart(b);
+    expect_resume(b, cid);
+    paper_free(p);
+}
+
+static void a_reload_hands_over_what_it_no_longer_names(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    struct sluice_goaway g;
+    uint64_t cid;
+    struct paper *p = start_two(&cid);
+    struct pool_server first = world.servers[0];
+    world.servers[0] = world.servers[1];
+    world.pool.servers_n = 1;
+    world_adopt();
+    struct sluice_frame f = fake_expect(b, SLUICE_GOAWAY);
+    assert_int_equal(sluice_goaway_get(&g, &f), 0);
+    assert_int_equal(g.mode, SLUICE_GOAWAY_HANDOVER);
+    fake_expect(b, SLUICE_DETACH);
+    detached(b, cid);
+    expect_resume(fake_of(1), cid);
+    fake_expect(b, SLUICE_BYE);
+    world.servers[0] = first;
+    paper_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -667,6 +884,15 @@ int main(void)
         WORLD_TEST(a_message_to_the_client_that_broke_off_ends_it),
         WORLD_TEST(a_message_from_the_client_that_is_cut_is_dropped),
         WORLD_TEST(at_least_once_replays_the_beginning_too),
+        WORLD_TEST(a_handover_moves_everybody),
+        WORLD_TEST(a_handover_waits_for_somebody_to_hand_to),
+        WORLD_TEST(does_not_move_inside_a_message),
+        WORLD_TEST(a_backend_may_send_one_client_away),
+        WORLD_TEST(unasked_detached_ends_the_client),
+        WORLD_TEST(moving_with_at_least_once_replays),
+        WORLD_TEST(a_backend_that_dies_while_it_hands_over_loses_nobody),
+        WORLD_TEST(the_grace_is_enforced),
+        WORLD_TEST(a_reload_hands_over_what_it_no_longer_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
