@@ -76,6 +76,7 @@ const struct variable *const gateway_variables[] = {
     proxy_variables,
     body_variables,
     ssl_variables,
+    websocket_variables,
     NULL,
 };
 /* clang-format on */

@@ -86,6 +86,7 @@ static unsigned offer(struct exchange *x)
             offer_declined(&o, 503);
             continue;
         }
+        x->backend_path = arena_str(x->request->arena, str_c(l->backend->path));
         if (exchange_send_request(x)) {
             exchange_await(x);
             return 0;

@@ -136,6 +136,14 @@ static void put_hixie(struct buf *head, const struct session *s)
                STR_ARG(location));
 }
 
+/* The request has it too, for $sent_http_ and $websocket_protocol. */
+static void put_field(struct buf *head, struct request *r, struct str name,
+                      struct str value)
+{
+    buf_printf(head, "%.*s: %.*s\r\n", STR_ARG(name), STR_ARG(value));
+    response_add(r, name, arena_str(r->arena, value));
+}
+
 void handshake_accept(struct session *s, struct str protocol,
                       const uint8_t *fields, size_t n)
 {
@@ -147,11 +155,10 @@ void handshake_accept(struct session *s, struct str protocol,
     else
         put_hixie(&head, s);
     if (protocol.n)
-        buf_printf(&head, "%.*s: %.*s\r\n", STR_ARG(s->framing->protocol_field),
-                   STR_ARG(protocol));
+        put_field(&head, r, s->framing->protocol_field, protocol);
     if (s->deflate)
-        buf_printf(&head, "Sec-WebSocket-Extensions: %s\r\n",
-                   s->deflate->answer);
+        put_field(&head, r, STR("Sec-WebSocket-Extensions"),
+                  str_c(s->deflate->answer));
     buf_put(&head, fields, n);
     buf_put_str(&head, STR("\r\n"));
     if (s->framing == &ws_framing_76)
@@ -160,7 +167,8 @@ void handshake_accept(struct session *s, struct str protocol,
 
     session_connect(s, request_take_stream(r));
     struct iovec iov = {head.p, head.n};
-    s->base_out = s->stream->bytes_out;
+    s->base_out = s->stream->bytes_out + head.n;
+    r->bytes_sent = head.n;
     stream_send(s->stream, &iov, 1);
     buf_fini(&head);
     keep_protocol(s, protocol);

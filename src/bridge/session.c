@@ -104,8 +104,10 @@ static bool is_kept_waiting(const struct session *s)
 
 static void send_our_ping(struct session *s, uint64_t now)
 {
+    /* It says when it was sent, so that its answer is known. */
     s->pinged_ms = now;
-    session_send_control(s, WS_PING, NULL, 0);
+    s->ping_token = (uint32_t)clock_now_us() | 1;
+    session_send_control(s, WS_PING, &s->ping_token, sizeof s->ping_token);
 }
 
 static uint64_t check_pings(struct session *s, uint64_t now)
@@ -284,6 +286,12 @@ void session_keep_reason(struct session *s, struct span reason)
     memcpy(s->close_reason->bytes, reason.p, reason.n);
 }
 
+uint64_t session_bytes_out(const struct session *s)
+{
+    uint64_t sent = s->stream ? s->stream->bytes_out : s->base_out + s->put;
+    return sent > s->base_out ? sent - s->base_out : 0;
+}
+
 /* The request is logged, and forgotten. */
 static void end_request(struct session *s)
 {
@@ -291,8 +299,8 @@ static void end_request(struct session *s)
     if (!r || !s->stream)
         return;
     s->request = NULL;
-    r->handler_state = NULL;
-    request_end_taken(r, 101, s->stream->bytes_out - s->base_out);
+    r->body_sent = session_bytes_out(s);
+    request_end_taken(r, 101, r->bytes_sent + r->body_sent);
 }
 
 void session_bury_if_done(struct session *s)
@@ -355,8 +363,8 @@ static void finish(struct session *s, enum ending ending)
     s->close_code = (uint16_t)final_code(s, row);
     log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
               s->seq_in, s->seq_out);
+    end_request(s); /* its log line may name the backend */
     session_leave_backend(s);
-    end_request(s);
 }
 
 /* Before the 101 there is a request to answer and no stream. */

@@ -90,11 +90,9 @@ static void tell_backend(struct session *s)
     if (s->by_backend)
         c.flags |= SLUICE_CLOSED_BY_BACKEND;
     c.bytes_in = s->reader.wire_bytes;
-    c.bytes_out = s->put;
-    if (s->stream) {
+    c.bytes_out = session_bytes_out(s);
+    if (s->stream)
         c.error = (uint16_t)s->stream->error;
-        c.bytes_out = s->stream->bytes_out - s->base_out;
-    }
     if (s->close_reason)
         c.reason = str_n(s->close_reason->bytes, s->close_reason->n);
     sluice_closed_put(&s->link->scratch, &c);

@@ -271,8 +271,22 @@ static void on_ping(struct session *s, const struct ws_event *ev)
         tell_control(s, SLUICE_PING, answer, ev->data);
 }
 
+/* The answer to our own ping is nobody else's. */
+static bool takes_rtt(struct session *s, struct span data)
+{
+    if (!s->ping_token || data.n != sizeof s->ping_token ||
+        memcmp(data.p, &s->ping_token, sizeof s->ping_token) != 0)
+        return false;
+    uint32_t rtt = (uint32_t)clock_now_us() - (s->ping_token - 1);
+    s->rtt_us = rtt ? rtt : 1;
+    s->ping_token = 0;
+    return true;
+}
+
 static void on_pong(struct session *s, const struct ws_event *ev)
 {
+    if (takes_rtt(s, ev->data))
+        return;
     if (s->event_mask & SLUICE_EVENT_PONG)
         tell_control(s, SLUICE_PONG, false, ev->data);
 }

@@ -349,6 +349,7 @@ enum share_result session_share(struct session *s, struct sharing *message)
         return SHARE_DROPPED;
     }
     s->active_ms = clock_now_ms();
+    s->shared_out++;
     /* A message cannot stand inside another one (RFC 6455 section 5.4). */
     if (s->out_opcode)
         share_later(s, m);

@@ -18,10 +18,11 @@ static void on_gone(struct request *r)
 
     if (!s)
         return;
-    r->handler_state = NULL;
     s->request = NULL;
-    if (!s->stream)
-        session_finish(s, ENDING_LEFT_EARLY);
+    if (s->stream)
+        return; /* the log is still to ask the session */
+    r->handler_state = NULL;
+    session_finish(s, ENDING_LEFT_EARLY);
 }
 
 /* FIN of a client that waits for its 101: nobody is there to talk to. */
@@ -31,7 +32,7 @@ static void on_eof(struct request *r)
     request_finish(r, 499);
 }
 
-static const struct handler websocket_handler = {
+const struct handler websocket_handler = {
     .name = "websocket",
     .on_eof = on_eof,
     .on_abort = on_gone,

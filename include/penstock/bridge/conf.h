@@ -47,4 +47,7 @@ struct websocket_conf {
 
 extern struct conf_module websocket_module;
 
+/* $websocket_* and $backend_*: rows for variables_init(). */
+extern const struct variable websocket_variables[];
+
 #endif

@@ -25,7 +25,8 @@ struct exchange {
     struct link_client; /* its place on a link */
     struct request *request;
     const struct backend_pass_conf *conf;
-    struct timer timer; /* backend_read_timeout */
+    struct str backend_path; /* of the last backend that got it, for logs */
+    struct timer timer;      /* backend_read_timeout */
     struct buf pending; /* of the request body: there is no credit for it */
     uint64_t left;      /* of a response of known length */
     enum exchange_state state;

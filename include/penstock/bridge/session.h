@@ -86,13 +86,14 @@ struct session {
     size_t waiting_bytes;
 
     /* progress */
-    uint32_t seq_in;    /* messages sent to the backend */
-    uint32_t seq_out;   /* messages taken from it */
-    uint32_t mark_seq;  /* is flushed when mark_at bytes have left */
-    uint64_t mark_at;   /* 0: no mark */
-    uint64_t put;       /* bytes given to the stream since the 101 */
-    uint64_t wire_seen; /* of reader.wire_bytes: told to the backend */
-    uint64_t base_out;  /* stream->bytes_out at the 101 */
+    uint32_t seq_in;     /* messages sent to the backend */
+    uint32_t seq_out;    /* messages taken from it */
+    uint32_t shared_out; /* and of groups */
+    uint32_t mark_seq;   /* is flushed when mark_at bytes have left */
+    uint64_t mark_at;    /* 0: no mark */
+    uint64_t put;        /* bytes given to the stream since the 101 */
+    uint64_t wire_seen;  /* of reader.wire_bytes: told to the backend */
+    uint64_t base_out;   /* stream->bytes_out behind the 101 */
 
     /* times, monotonic ms */
     uint64_t state_ms;   /* when the state was entered */
@@ -100,6 +101,8 @@ struct session {
     uint64_t written_ms; /* bytes left, or there were none to leave */
     uint64_t active_ms;  /* the backend sent something */
     uint64_t pinged_ms;  /* our ping without an answer; 0: none */
+    uint32_t ping_token; /* what it said: when it was sent; 0: none */
+    uint32_t rtt_us;     /* of the last ping that was answered; 0: none */
 
     uint32_t event_mask;
     uint32_t idle_timeout_ms, max_message, stream_threshold;
@@ -202,6 +205,8 @@ void session_finish(struct session *s, enum ending ending);
 void session_fail(struct session *s, enum ending ending);
 /* Drop the socket now, without a close frame. */
 void session_abort(struct session *s, enum ending ending);
+/* Bytes on the wire behind the 101. */
+uint64_t session_bytes_out(const struct session *s);
 /* Keep the client's close reason for CLOSED. */
 void session_keep_reason(struct session *s, struct span reason);
 /* A lingering one's socket is done. */
@@ -245,6 +250,7 @@ struct shared *sharing_encode(struct sharing *m, const struct session *s);
 void shared_unref(struct shared *m);
 
 /* ---- upgrade.c ---- */
+extern const struct handler websocket_handler;
 int upgrade_accepted(struct session *s, const struct sluice_frame *f);
 int upgrade_rejected(struct session *s, const struct sluice_frame *f);
 int upgrade_body(struct session *s, const struct sluice_frame *f);

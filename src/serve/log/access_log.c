@@ -22,6 +22,14 @@ enum {
     GZIP_BUFFER = 64 * 1024 /* bytes that are compressed at a time */
 };
 
+/* For locations with websocket_pass; compiled when it is asked for. */
+static const char websocket[] =
+    "$remote_addr - $remote_user [$time_local] \"$request\" $status "
+    "$websocket_close_code $websocket_close_by "
+    "$websocket_messages_in $websocket_messages_out "
+    "$websocket_bytes_in $websocket_bytes_out $request_time $websocket_rtt "
+    "$backend_name $backend_addr \"$http_user_agent\"";
+
 struct log_format {
     struct value *text;
     struct str absent;       /* what a variable without value becomes */
@@ -218,6 +226,12 @@ static struct access_log *add_log(struct conf *conf, struct conf_scope *scope,
     if (!formats)
         return NULL;
     log->format = map_find(formats, format);
+    if (!log->format && str_eq(format, STR("websocket"))) {
+        log->format =
+            add_format(conf, formats, STR("websocket"), str_c(websocket));
+        if (!log->format)
+            return NULL;
+    }
     if (!log->format) {
         conf_fail(conf, "unknown log format \"%.*s\"", STR_ARG(format));
         return NULL;

@@ -579,13 +579,49 @@ static void pings_and_gives_up(void **state)
     world.conf.ping_timeout_ms = 100;
     world_start(1);
     struct paper *p = paper_open(b, &cid);
+    const struct session *s =
+        CONTAINER(bridge.sessions.next, struct session, all);
     for (int i = 0; i < 3; i++) {
-        paper_expect(p, "\x89\0", 2);
-        paper_frame(p, 0x8a, "", 0);
+        uint8_t token[4];
+        assert_true(paper_want(p, 6));
+        memcpy(token, p->in.p + 2, 4);
+        paper_expect(p, "\x89\4", 2);
+        paper_expect(p, token, 4);
+        /* Any answer shows that it lives, the right one how far it is. */
+        paper_frame(p, 0x8a, i ? token : (uint8_t *)"no token", i ? 4 : 8);
+        WORLD_WAIT(!s->pinged_ms);
+        assert_int_equal(s->rtt_us != 0, i > 0);
+        assert_true(s->rtt_us < 10000000);
     }
-    paper_expect(p, "\x89\0", 2);
+    assert_true(paper_want(p, 6));
     expect_closed(b, SLUICE_CAUSE_PING_TIMEOUT, 1006);
     paper_expect_end(p);
+    paper_free(p);
+}
+
+static void an_answer_to_our_ping_is_not_the_backends(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world.conf.ping_ms = 50;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    struct session *s = CONTAINER(bridge.sessions.next, struct session, all);
+    s->event_mask |= SLUICE_EVENT_PONG;
+    uint8_t token[4];
+    assert_true(paper_want(p, 6));
+    memcpy(token, p->in.p + 2, 4);
+    paper_frame(p, 0x8a, token, 4);
+    paper_frame(p, 0x8a, token, 4); /* once is enough */
+    struct sluice_ping pong;
+    struct sluice_frame f = fake_expect(b, SLUICE_PONG);
+    assert_int_equal(sluice_ping_get(&pong, &f), 0);
+    assert_true(str_eq(pong.data, str_n(token, 4)));
+    paper_frame(p, 0x8a, "own", 3);
+    f = fake_expect(b, SLUICE_PONG);
+    assert_int_equal(sluice_ping_get(&pong, &f), 0);
+    assert_str(pong.data, "own");
     paper_free(p);
 }
 
@@ -707,6 +743,7 @@ int main(void)
         WORLD_TEST(a_lost_backend_closes_its_clients_with_1012),
         WORLD_TEST(closes_idle_sessions),
         WORLD_TEST(pings_and_gives_up),
+        WORLD_TEST(an_answer_to_our_ping_is_not_the_backends),
         WORLD_TEST(leaves_pings_to_a_backend_that_wants_to_answer),
         WORLD_TEST(a_pause_of_the_backend_holds_the_client),
         WORLD_TEST(drops_a_client_that_takes_nothing),

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "bridge/exchange.h"
+#include "bridge/session.h"
+
+#define GETTER(name)                                                           \
+    static bool name(struct evaluation *e, const struct variable *v,           \
+                     struct str *out)
+
+/* NULL: the request did not become one, or not yet. */
+static const struct session *session_of(const struct evaluation *e)
+{
+    const struct request *r = e->request;
+    return r->handler == &websocket_handler ? r->handler_state : NULL;
+}
+
+static bool give(struct evaluation *e, uint64_t n, struct str *out)
+{
+    *out = arena_printf(e->arena, "%llu", (unsigned long long)n);
+    return true;
+}
+
+enum number {
+    NUMBER_ID,
+    NUMBER_VERSION,
+    NUMBER_MESSAGES_IN,
+    NUMBER_MESSAGES_OUT,
+    NUMBER_BYTES_IN,
+    NUMBER_BYTES_OUT,
+};
+
+GETTER(get_number)
+{
+    const struct session *s = session_of(e);
+
+    if (!s || (v->arg >= NUMBER_MESSAGES_IN && !s->stream))
+        return false;
+    switch ((enum number)v->arg) {
+    case NUMBER_ID:
+        return give(e, s->cid, out);
+    case NUMBER_VERSION:
+        return give(e, s->framing->version, out);
+    case NUMBER_MESSAGES_IN:
+        return give(e, s->seq_in, out);
+    case NUMBER_MESSAGES_OUT:
+        return give(e, (uint64_t)s->seq_out + s->shared_out, out);
+    case NUMBER_BYTES_IN:
+        return give(e, s->reader.wire_bytes, out);
+    case NUMBER_BYTES_OUT:
+        return give(e, session_bytes_out(s), out);
+    }
+    return false;
+}
+
+/* The subprotocol that was chosen; the same as the 101 said. */
+GETTER(get_protocol)
+{
+    const struct session *s = session_of(e);
+    (void)v;
+    if (!s || !s->stream)
+        return false;
+    *out = response_find(e->request, s->framing->protocol_field);
+    return out->p != NULL;
+}
+
+GETTER(get_close_code)
+{
+    const struct session *s = session_of(e);
+    (void)v;
+    return s && s->ending && give(e, s->close_code, out);
+}
+
+static struct str who(enum sluice_cause cause)
+{
+    switch (cause) {
+    case SLUICE_CAUSE_CLIENT_CLOSE:
+    case SLUICE_CAUSE_EOF:
+    case SLUICE_CAUSE_SOCKET_ERROR:
+    case SLUICE_CAUSE_LEFT_EARLY:
+        return STR("client");
+    case SLUICE_CAUSE_BACKEND_CLOSE:
+    case SLUICE_CAUSE_TERMINATE:
+    case SLUICE_CAUSE_BACKEND_LOST:
+    case SLUICE_CAUSE_REJECTED:
+        return STR("backend");
+    case SLUICE_CAUSE_IDLE:
+    case SLUICE_CAUSE_PING_TIMEOUT:
+    case SLUICE_CAUSE_PROTOCOL_ERROR:
+    case SLUICE_CAUSE_TOO_BIG:
+    case SLUICE_CAUSE_BAD_UTF8:
+    case SLUICE_CAUSE_SLOW_CLIENT:
+    case SLUICE_CAUSE_SHUTDOWN:
+    case SLUICE_CAUSE_ACCEPT_TIMEOUT:
+    case SLUICE_CAUSE_LIMIT:
+    case SLUICE_CAUSE_MOVED:
+        break;
+    }
+    return STR("gateway");
+}
+
+GETTER(get_close_by)
+{
+    const struct session *s = session_of(e);
+    (void)v;
+    if (!s || !s->ending)
+        return false;
+    *out = who(ending_row(s->ending)->cause);
+    return true;
+}
+
+GETTER(get_rtt)
+{
+    const struct session *s = session_of(e);
+    (void)v;
+    if (!s || !s->rtt_us)
+        return false;
+    *out = arena_printf(e->arena, "%u.%06u", s->rtt_us / 1000000u,
+                        s->rtt_us % 1000000u);
+    return true;
+}
+
+/* ---- backends: of sessions, and of requests with backend_pass ---- */
+
+static const struct exchange *exchange_of(const struct evaluation *e)
+{
+    const struct request *r = e->request;
+    return r->handler == &backend_handler ? r->handler_state : NULL;
+}
+
+GETTER(get_backend_name)
+{
+    const struct session *s = session_of(e);
+    const struct exchange *x = exchange_of(e);
+    (void)v;
+    if (!s && !x)
+        return false;
+    *out = s ? s->conf->pool->name : x->conf->pool->name;
+    return true;
+}
+
+GETTER(get_backend_addr)
+{
+    const struct session *s = session_of(e);
+    const struct exchange *x = exchange_of(e);
+    struct str path = {0};
+    (void)v;
+    if (s && s->link)
+        path = str_c(s->link->backend->path);
+    else if (x)
+        path = x->backend_path;
+    if (!path.p)
+        return false;
+    *out = arena_printf(e->arena, "unix:%.*s", STR_ARG(path));
+    return true;
+}
+
+#define NUMBER(which) .get = get_number, .arg = NUMBER_##which
+
+const struct variable websocket_variables[] = {
+    {.name = "websocket_id", NUMBER(ID)},
+    {.name = "websocket_version", NUMBER(VERSION)},
+    {.name = "websocket_protocol", .get = get_protocol},
+    {.name = "websocket_close_code", .get = get_close_code},
+    {.name = "websocket_close_by", .get = get_close_by},
+    {.name = "websocket_messages_in", NUMBER(MESSAGES_IN)},
+    {.name = "websocket_messages_out", NUMBER(MESSAGES_OUT)},
+    {.name = "websocket_bytes_in", NUMBER(BYTES_IN)},
+    {.name = "websocket_bytes_out", NUMBER(BYTES_OUT)},
+    {.name = "websocket_rtt", .get = get_rtt},
+    {.name = "backend_name", .get = get_backend_name},
+    {.name = "backend_addr", .get = get_backend_addr},
+    {.name = NULL},
+};
