@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <stdlib.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "bridge/session.h"
 #include "ws/close.h"
 
 enum {
-    COPY_MAX = 1024,      /* payload bytes that leave in one piece with a
-                             header */
-    SHARE_COPY_MAX = 512, /* a shared message below this is copied: a block of
-                             a queue costs less than a reference */
+    COPY_MAX = 1024, /* payload bytes that leave in one piece with a header */
 };
 
 /* ---- frames to the client ---- */
@@ -20,8 +15,9 @@ static void put(struct session *s, const void *p, size_t n)
 {
     if (!stream_queued(s->stream))
         s->written_ms = clock_now_ms();
-    stream_put(s->stream, p, n);
     s->put += n;
+    if (!session_line_put(s, p, n))
+        stream_put(s->stream, p, n);
 }
 
 static void put_frame(struct session *s, const struct ws_header *h,
@@ -60,6 +56,7 @@ void session_send_close(struct session *s, unsigned code, struct str reason)
 
     if (s->framing->codes)
         h.length = ws_close_payload(payload, code, reason);
+    session_line_end(s);
     put_frame(s, &h, payload);
     s->close_sent = true;
 }
@@ -96,20 +93,6 @@ static void message_ended(struct session *s)
     if (!s->mark_at) {
         s->mark_at = s->put;
         s->mark_seq = s->seq_out;
-    }
-}
-
-static void share_now(struct session *s, struct shared *m);
-
-static void share_waiting(struct session *s)
-{
-    while (s->waiting) {
-        struct shared_wait *w = s->waiting;
-        s->waiting = w->next;
-        s->waiting_bytes -= w->message->n;
-        share_now(s, w->message);
-        shared_unref(w->message);
-        free(w);
     }
 }
 
@@ -188,10 +171,10 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
     if (!more) {
         s->out_opcode = 0;
         message_ended(s);
-        share_waiting(s);
+        session_share_waiting(s);
     }
     if (skip)
-        tell_flushed(s, stream_queued(s->stream));
+        tell_flushed(s, session_queued(s));
     return 0;
 }
 
@@ -289,6 +272,7 @@ void session_on_written(void *owner, size_t queued)
     struct session *s = owner;
 
     s->written_ms = clock_now_ms();
+    queued = session_line_go_on(s);
     tell_flushed(s, queued);
     if (queued)
         return;
@@ -297,74 +281,4 @@ void session_on_written(void *owner, size_t queued)
                                         : ENDING_CLIENT_CLOSED);
     else if (s->state == SESSION_LINGERING && s->eof)
         session_gone(s);
-}
-
-/* ---- shared messages ---- */
-
-static void unref_done(const void *p, size_t n, void *arg)
-{
-    (void)p;
-    (void)n;
-    shared_unref(arg);
-}
-
-static void share_now(struct session *s, struct shared *m)
-{
-    if (m->deflated)
-        s->deflate->stale = true; /* the client's window moves on */
-    if (m->n <= SHARE_COPY_MAX) {
-        put(s, m->bytes, m->n);
-        return;
-    }
-    if (!stream_queued(s->stream))
-        s->written_ms = clock_now_ms();
-    m->references++;
-    stream_put_ref(s->stream, m->bytes, m->n, unref_done, m);
-    s->put += m->n;
-}
-
-static void share_later(struct session *s, struct shared *m)
-{
-    struct shared_wait *w = xmalloc(sizeof *w);
-    struct shared_wait **end = &s->waiting;
-
-    while (*end)
-        end = &(*end)->next;
-    *w = (struct shared_wait){.message = m};
-    m->references++;
-    s->waiting_bytes += m->n;
-    *end = w;
-}
-
-enum share_result session_share(struct session *s, struct sharing *message)
-{
-    size_t lag = stream_queued(s->stream) + s->waiting_bytes;
-
-    if (s->state != SESSION_CONNECTED ||
-        (message->opcode == WS_BINARY && !s->framing->binary))
-        return SHARE_SKIPPED;
-    struct shared *m = sharing_encode(message, s);
-    if (lag && lag + m->n > s->conf->send_buffer) {
-        session_fail(s, ENDING_SLOW_CLIENT);
-        return SHARE_DROPPED;
-    }
-    s->active_ms = clock_now_ms();
-    s->shared_out++;
-    /* A message cannot stand inside another one (RFC 6455 section 5.4). */
-    if (s->out_opcode)
-        share_later(s, m);
-    else
-        share_now(s, m);
-    return SHARE_QUEUED;
-}
-
-void session_drop_waiting(struct session *s)
-{
-    while (s->waiting) {
-        struct shared_wait *w = s->waiting;
-        s->waiting = w->next;
-        shared_unref(w->message);
-        free(w);
-    }
-    s->waiting_bytes = 0;
 }

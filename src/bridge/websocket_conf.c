@@ -176,13 +176,15 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_send_buffer",
-        .syntax = "SIZE [overflow=close]",
+        .syntax = "SIZE [overflow=close|drop_new|drop_old]",
         .contexts = ANYWHERE,
         .arity = ARGS_1 | ARGS_2,
         .set = set_send_buffer,
         .default_text = "1m overflow=close",
-        .help = "How many bytes a client may lag behind broadcasts; then it "
-                "is closed with 1013.",
+        .help = "How many bytes may wait for a client when a message to a "
+                "group comes.  Beyond it overflow=close closes it with 1013, "
+                "drop_new leaves the message out, drop_old the oldest ones "
+                "to groups that still wait.",
     },
     {
         .name = "websocket_deflate",
@@ -366,19 +368,18 @@ static int set_send_buffer(struct conf *conf, struct conf_scope *scope,
                          STR_ARG(word));
     if (node->words_n == 2)
         return 0;
+    static const char *const names[] = {"overflow=close", "overflow=drop_new",
+                                        "overflow=drop_old"};
     word = conf_arg(node, 2);
-    if (str_starts(word, STR("overflow=")) &&
-        !str_eq(word, STR("overflow=close")))
-        return conf_fail(conf,
-                         "\"%.*s\" is not supported, expected "
-                         "\"overflow=close\"",
-                         STR_ARG(word));
-    if (!str_eq(word, STR("overflow=close")))
-        return conf_fail(conf,
-                         "invalid parameter \"%.*s\", expected "
-                         "\"overflow=close\"",
-                         STR_ARG(word));
-    return 0;
+    for (unsigned i = 0; i < COUNT(names); i++)
+        if (str_eq(word, str_c(names[i]))) {
+            c->overflow = i;
+            return 0;
+        }
+    return conf_fail(conf,
+                     "invalid parameter \"%.*s\", expected \"overflow=close\", "
+                     "\"overflow=drop_new\" or \"overflow=drop_old\"",
+                     STR_ARG(word));
 }
 
 static int set_param(struct conf *conf, struct conf_scope *scope,

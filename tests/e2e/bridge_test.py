@@ -390,7 +390,7 @@ class ConfigurationTest(BridgeTestCase):
             ("allow_uid no-such-user;", "", "no-such-user"),
             ("max_frame 1k;", "", "max_frame"),
             ("", "websocket_versions 13 9;", 'invalid version "9"'),
-            ("", "websocket_send_buffer 1m overflow=drop_old;",
+            ("", "websocket_send_buffer 1m overflow=drop;",
              'expected "overflow=close"'),
             ("", "websocket_protocol a,b;", 'invalid subprotocol "a,b"'),
             ("", "websocket_origin ~(;", "("),

@@ -19,6 +19,12 @@ struct websocket_param {
     struct value *value;
 };
 
+enum websocket_overflow {
+    OVERFLOW_CLOSE = 0,
+    OVERFLOW_DROP_NEW,
+    OVERFLOW_DROP_OLD
+};
+
 struct websocket_conf {
     const struct pool_conf *pool; /* websocket_pass; NULL: none here */
     const struct conf_scope *pass_scope;
@@ -42,7 +48,8 @@ struct websocket_conf {
     uint64_t close_timeout_ms;
     uint64_t send_timeout_ms;
     struct deflate_conf deflate;
-    uint64_t send_buffer; /* bytes of broadcasts a slow client may lag */
+    uint64_t send_buffer; /* bytes a client may lag behind for groups */
+    unsigned overflow;    /* enum websocket_overflow: and then? */
 };
 
 extern struct conf_module websocket_module;

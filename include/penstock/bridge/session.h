@@ -65,6 +65,8 @@ struct shared_wait {
     struct shared *message;
 };
 
+struct line;
+
 struct session {
     struct link_client;      /* its place on a link, until it is over */
     struct stream *stream;   /* NULL before the 101 */
@@ -84,6 +86,7 @@ struct session {
     struct shared *close_reason;     /* of the client, or NULL */
     struct shared_wait *waiting;
     size_t waiting_bytes;
+    struct line *line; /* output that the stream does not have yet, or NULL */
 
     /* progress */
     uint32_t seq_in;     /* messages sent to the backend */
@@ -235,13 +238,30 @@ void session_send_control(struct session *s, unsigned opcode, const void *p,
 void session_send_close(struct session *s, unsigned code, struct str reason);
 void session_on_written(void *owner, size_t queued);
 
+/* ---- session_share.c ---- */
 enum share_result {
     SHARE_QUEUED = 0,
     SHARE_SKIPPED, /* it is closing, or cannot be told such a thing */
-    SHARE_DROPPED, /* it lagged too far behind and is closed */
+    SHARE_DROPPED, /* it lags too far behind, and may be closed for it */
 };
 enum share_result session_share(struct session *s, struct sharing *message);
+/* The fragmented message they waited for is over. */
+void session_share_waiting(struct session *s);
 void session_drop_waiting(struct session *s);
+
+/*
+ * The line: with overflow=drop_old, what a lagging client is to get stays here
+ * until its stream has room, so that messages of groups can still be dropped.
+ */
+
+/* Bytes that are to be written, in the stream or in the line. */
+size_t session_queued(const struct session *s);
+/* There is a line: bytes of the session's own join it, to leave in order. */
+bool session_line_put(struct session *s, const void *p, size_t n);
+/* The stream has room: give it what is first.  Returns session_queued(). */
+size_t session_line_go_on(struct session *s);
+/* Messages of groups are dropped, the rest is given to the stream. */
+void session_line_end(struct session *s);
 
 /* ---- shared.c ---- */
 void sharing_fini(struct sharing *m);

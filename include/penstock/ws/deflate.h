@@ -18,7 +18,9 @@
 struct ws_inflater;
 
 /* window_bits: what the peer agreed to keep to, 8..15.  About 7 KB, and the
- * window once the first message is there. */
+ * window once the first message is there.  A peer that refers further back
+ * than its window, but not than what was just inflated, is not always found
+ * out; what it gets is what it meant. */
 struct ws_inflater *ws_inflater_create(unsigned window_bits);
 void ws_inflater_destroy(struct ws_inflater *i); /* NULL is fine */
 

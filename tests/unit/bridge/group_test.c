@@ -169,6 +169,151 @@ static void closes_who_lags_too_far_behind(void **state)
     paper_free(quick);
 }
 
+/* Send n numbered messages to all; how many of them a client was said not to
+ * get. */
+static unsigned broadcast_numbered(struct fake *b, uint32_t n, size_t size)
+{
+    unsigned dropped = 0;
+    char *big = xcalloc(1, size);
+
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(big, &i, sizeof i);
+        broadcast(b, &(struct sluice_broadcast){.opcode = WS_BINARY,
+                                                .data = str_n(big, size),
+                                                .notify = true});
+        dropped += expect_delivered(b).dropped;
+    }
+    free(big);
+    return dropped;
+}
+
+/* Takes the next message, of group's size or own (a text of one byte). */
+static uint32_t next_number(struct paper *p, size_t size, char *own)
+{
+    uint32_t number = UINT32_MAX;
+
+    assert_true(paper_want(p, 3));
+    if (p->in.p[0] == 0x81) {
+        *own = (char)p->in.p[2];
+        buf_drop(&p->in, 3);
+        return number;
+    }
+    assert_true(paper_want(p, size + 4));
+    assert_memory_equal(p->in.p, "\x82\x7e", 2);
+    memcpy(&number, p->in.p + 4, sizeof number);
+    buf_drop(&p->in, size + 4);
+    return number;
+}
+
+enum { MANY = 200, BIG = 30000 };
+
+static void leaves_out_what_is_too_much(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world.conf.send_buffer = 200000;
+    world.conf.overflow = OVERFLOW_DROP_NEW;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    unsigned dropped = broadcast_numbered(b, MANY, BIG);
+    assert_in_range(dropped, 1, MANY - 6);
+    /* It has the first ones, and goes on. */
+    char own = 0;
+    for (uint32_t i = 0; i < MANY - dropped; i++)
+        assert_int_equal(next_number(p, BIG, &own), i);
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "x", 1);
+    fake_send(b);
+    next_number(p, BIG, &own);
+    assert_int_equal(own, 'x');
+    paper_free(p);
+}
+
+static void leaves_out_the_oldest(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    char own = 0;
+    world.conf.send_buffer = 200000;
+    world.conf.overflow = OVERFLOW_DROP_OLD;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    struct session *s = CONTAINER(bridge.sessions.next, struct session, all);
+    assert_int_equal(broadcast_numbered(b, MANY, BIG), 0);
+    fake_put_data(b, SLUICE_TEXT, SLUICE_FLAG_NOTIFY, cid, "1", 1);
+    assert_int_equal(broadcast_numbered(b, MANY, BIG), 0);
+    fake_put_data(b, SLUICE_TEXT, SLUICE_FLAG_NOTIFY, cid, "2", 1);
+    assert_int_equal(broadcast_numbered(b, 3, BIG), 0);
+    assert_true(s->line != NULL);
+    assert_in_range(stream_queued(s->stream), 1, 200000);
+
+    /* The first ones of the first, its own messages in their order, and the
+     * last ones. */
+    uint32_t expected = 0, before_one = 0, after_one = 0, got;
+    while ((got = next_number(p, BIG, &own)) != UINT32_MAX) {
+        assert_true(got >= expected);
+        expected = got + 1;
+        before_one++;
+    }
+    assert_int_equal(own, '1');
+    while ((got = next_number(p, BIG, &own)) != UINT32_MAX)
+        after_one++;
+    assert_int_equal(own, '2');
+    assert_in_range(before_one, 1, MANY - 10);
+    assert_in_range(after_one, 0, 6);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(next_number(p, BIG, &own), i);
+
+    /* All of it has left: the backend's credit is back. */
+    WORLD_WAIT(!s->line && s->seq_flushed == 2);
+    assert_int_equal(session_queued(s), 0);
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "3", 1);
+    fake_send(b);
+    next_number(p, BIG, &own);
+    assert_int_equal(own, '3');
+    paper_free(p);
+}
+
+static void a_close_does_not_wait_for_a_group(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    char own = 0;
+    world.conf.send_buffer = 200000;
+    world.conf.overflow = OVERFLOW_DROP_OLD;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    broadcast_numbered(b, MANY, BIG);
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "1", 1);
+    struct sluice_close c = {.cid = cid, .code = 1000};
+    sluice_close_put(&b->out, &c);
+    fake_send(b);
+    while (next_number(p, BIG, &own) != UINT32_MAX)
+        ;
+    assert_int_equal(own, '1');
+    paper_expect(p, "\x88\2\x03\xe8", 4);
+    paper_free(p);
+}
+
+static void drops_what_waits_at_the_end_of_a_session(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world.conf.send_buffer = 200000;
+    world.conf.overflow = OVERFLOW_DROP_OLD;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    broadcast_numbered(b, MANY, BIG);
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "1", 1);
+    fake_put_empty(b, SLUICE_TERMINATE, cid);
+    fake_send(b);
+    fake_expect(b, SLUICE_CLOSED);
+    paper_free(p);
+}
+
 static void sends_to_the_named_only(void **state)
 {
     (void)state;
@@ -238,6 +383,10 @@ int main(void)
         WORLD_TEST(waits_for_the_end_of_a_fragmented_message),
         WORLD_TEST(reaches_the_clients_of_siblings_unless_told_not_to),
         WORLD_TEST(closes_who_lags_too_far_behind),
+        WORLD_TEST(leaves_out_what_is_too_much),
+        WORLD_TEST(leaves_out_the_oldest),
+        WORLD_TEST(a_close_does_not_wait_for_a_group),
+        WORLD_TEST(drops_what_waits_at_the_end_of_a_session),
         WORLD_TEST(sends_to_the_named_only),
         WORLD_TEST(refuses_text_that_is_not_utf8),
         WORLD_TEST(refuses_an_app_that_nobody_registered),
