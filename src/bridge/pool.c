@@ -279,6 +279,10 @@ void bridge_adopt(struct loop *loop, struct generation *g, unsigned process,
         if (!p->retired && !pool_conf_find(g, p->name))
             retire_pool(p);
     }
+    LIST_EACH(item, after, &bridge.sessions)
+    {
+        session_adopt(CONTAINER(item, struct session, all), g);
+    }
 }
 
 void bridge_drain(void)

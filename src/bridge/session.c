@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "serve/access_log.h"
+#include "serve/core.h"
 #include "ws/close.h"
 
 static const char *const state_names[] = {
@@ -259,6 +260,27 @@ void session_apply_options(struct session *s, struct str tlvs)
             timer_set(bridge.loop, &s->timer, 0);
         }
     }
+}
+
+void session_adopt(struct session *s, struct generation *g)
+{
+    const struct websocket_conf *old = s->conf;
+
+    if (!s->stream || session_is_over(s) || s->generation == g)
+        return;
+    const struct websocket_conf *conf = websocket_conf_in(g, old);
+    if (!conf)
+        return;
+    s->conf = conf;
+    s->reader.limits = &conf->limits;
+    const struct core_conf *core = conf_get(conf->pass_scope, &core_module);
+    s->log.target = core->log;
+    if (s->auto_pong == old->auto_pong) /* nobody said otherwise */
+        s->auto_pong = conf->auto_pong;
+    generation_ref(g);
+    generation_unref(s->generation);
+    s->generation = g;
+    timer_set(bridge.loop, &s->timer, 0);
 }
 
 /* ---- endings ---- */

@@ -6,8 +6,8 @@
 #include "bridge/session.h"
 
 enum {
-    COPY_MAX = 512, /* a shared message below this is copied: a block of a
-                       queue costs less than a reference */
+    COPY_MAX = 512,       /* a shared message below this is copied: a block of a
+                             queue costs less than a reference */
     LINE_ROOM = 64 << 10, /* bytes queued in a stream that has a line */
 };
 

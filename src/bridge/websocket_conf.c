@@ -405,6 +405,58 @@ static int set_param(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
+/* ---- the same place in another generation ---- */
+
+static void put_place(struct buf *out, const struct conf_scope *scope)
+{
+    if (scope->context == CONF_SERVER) {
+        const struct server *server = scope->object;
+        buf_put_str(out, server->name);
+        return;
+    }
+    if (!scope->parent)
+        return;
+    put_place(out, scope->parent);
+    for (size_t i = 0; scope->node && i < scope->node->words_n; i++) {
+        buf_put_u8(out, ' ');
+        buf_put_str(out, conf_arg(scope->node, i));
+    }
+}
+
+/* Servers may share a name: then they are told apart by their order. */
+static void remember(struct conf *conf, struct conf_scope *scope,
+                     struct websocket_conf *c)
+{
+    const struct conf_scope *top = scope;
+    struct buf place = {0};
+
+    while (top->parent)
+        top = top->parent;
+    struct websocket_conf *root = conf_get(top, &websocket_module);
+    if (!root->passes) {
+        root->passes = arena_alloc(conf->arena, sizeof *root->passes);
+        map_init(root->passes, conf->arena, false);
+    }
+    put_place(&place, scope);
+    for (;;) {
+        c->place = arena_str(conf->arena, buf_str(&place));
+        if (map_add(root->passes, c->place, c))
+            break;
+        buf_put_u8(&place, '+');
+    }
+    buf_fini(&place);
+}
+
+const struct websocket_conf *
+websocket_conf_in(const struct generation *g, const struct websocket_conf *conf)
+{
+    const struct websocket_conf *root =
+        conf_get(g->conf.main, &websocket_module);
+    const struct websocket_conf *same =
+        root->passes ? map_find(root->passes, conf->place) : NULL;
+    return same && str_eq(same->pool->name, conf->pool->name) ? same : NULL;
+}
+
 static int websocket_scope(struct conf *conf, struct conf_scope *scope,
                            void *module_conf)
 {
@@ -423,6 +475,8 @@ static int websocket_scope(struct conf *conf, struct conf_scope *scope,
         .max_frame = c->max_frame ? c->max_frame : c->max_message,
         .max_fragments = (uint32_t)c->max_fragments,
     };
+    if (c->pool && c->pass_scope == scope)
+        remember(conf, scope, c);
     return 0;
 }
 

@@ -237,5 +237,135 @@ class LogTest(BridgeTestCase):
         )
 
 
+class ReloadTest(BridgeTestCase):
+    def test_sessions_adopt_the_limits_of_a_reload(self):
+        p = self.penstock(CONFIG % ("websocket_max_message 1k;", ""), start=False)
+        self.start_echo(p)
+        p.start()
+        self.wait_ready(p)
+        clients = [Client(p.port()) for _ in range(4)]
+        for c in clients:
+            self.addCleanup(c.socket.close)
+            c.send(encode(TEXT, b"x" * 1000))
+            self.assertEqual(c.message(), (TEXT, b"x" * 1000))
+        self.change(
+            p,
+            "websocket_max_message 100k; websocket_ping 200ms timeout=10s;",
+            "websocket_close_timeout 1s;",
+        )
+        # The pings say that it is used.
+        for c in clients:
+            self.assertEqual(c.frame()[0], 0x80 | PING)
+            c.send(encode(TEXT, b"y" * 60000))
+            self.until_message(c, b"y" * 60000)
+        self.change(p, "websocket_idle_timeout 500ms; websocket_ping off;", "")
+        for c in clients:
+            before, code, _ = c.finish()
+            self.assertEqual(code, 1001)
+
+    def change(self, p, front, location):
+        p.configure(CONFIG % (front, location))
+        p.reload()
+
+    def until_message(self, c, expected):
+        while True:
+            first, payload = c.frame()
+            if first != 0x80 | PING:
+                break
+            c.send(encode(PONG, payload))
+        self.assertEqual(payload, expected)
+
+
+class LivenessTest(BridgeTestCase):
+    """websocket_send_timeout, websocket_send_buffer, and that nobody waits for
+    a client that does not read."""
+
+    def test_a_client_that_takes_nothing_is_cut(self):
+        closed = []
+
+        def on_frame(kind, cid, payload):
+            if kind == OPEN:
+                b.send(frame(ACCEPT, cid, bytes(8)))
+            elif kind == CLOSED:
+                (lost,) = struct.unpack_from("<I", payload, 4)
+                closed.append((payload[0], b.frames[-1][3], lost))
+
+        p, b = self.with_backend(
+            location="websocket_send_timeout 500ms; websocket_ping off;"
+            " websocket_send_buffer 1m overflow=drop_new;",
+            on_frame=on_frame,
+        )
+        self.wait_ready(p)
+        c = Client(p.port())
+        self.addCleanup(c.socket.close)
+        cid = b.of(OPEN)[0][1]
+        # More than the kernel takes, of which no overflow makes an end.
+        data = struct.pack("<BBHHHI", 2, 0, 0, 0, 0, 0) + bytes(50000)
+        for _ in range(400):
+            b.send(frame(BROADCAST, 0, data))
+        b.send(frame(0x21, cid, bytes(60000)))
+        wait_for("the end", lambda: closed)
+        self.assertEqual(closed, [(10, 1013, 1)])
+        self.assertIn("client took nothing for too long", p.log())
+
+    def test_a_stalled_client_delays_nobody(self):
+        p, b = self.with_backend(
+            location="websocket_send_buffer 256k overflow=drop_new;"
+            " websocket_send_timeout 60s;"
+        )
+        self.wait_ready(p)
+        stalled = [Client(p.port()) for _ in range(20)]
+        quick = Client(p.port())
+        for c in stalled + [quick]:
+            self.addCleanup(c.socket.close)
+        head = struct.pack("<BBHHHI", 2, 0, 0, 0, 0, 0)
+        worst = 0
+        for i in range(400):
+            data = struct.pack("<I", i) + bytes(20000)
+            start = time.monotonic()
+            b.send(frame(BROADCAST, 0, head + data))
+            self.assertEqual(quick.message(), (BINARY, data))
+            worst = max(worst, time.monotonic() - start)
+        # 8 MB went to one, and stands before the others.
+        self.assertLess(worst, 2)
+        for c in stalled:
+            first, payload = c.frame()
+            self.assertEqual(payload[:4], bytes(4))
+        with open(f"/proc/{p.workers()[0]}/status") as f:
+            rss = int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+        self.assertLess(rss, 200000)
+
+    def test_drop_old_leaves_the_newest(self):
+        p, b = self.with_backend(
+            location="websocket_send_buffer 256k overflow=drop_old;"
+        )
+        self.wait_ready(p)
+        c = Client(p.port())
+        self.addCleanup(c.socket.close)
+        c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        n = 500
+        for i in range(n):
+            b.send(
+                frame(
+                    BROADCAST,
+                    0,
+                    struct.pack("<BBHHHI", 2, 0, 0, 0, 0, 0)
+                    + struct.pack("<I", i)
+                    + bytes(20000),
+                )
+            )
+        b.send(frame(SLUICE_TEXT, b.of(OPEN)[0][1], b"last"))
+        got = []
+        while True:
+            opcode, payload = c.message()
+            if opcode == TEXT:
+                break
+            got.append(struct.unpack_from("<I", payload)[0])
+        self.assertEqual(got, sorted(got))
+        self.assertEqual(got[-1], n - 1)
+        self.assertEqual(got[0], 0)
+        self.assertLess(len(got), n)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -28,7 +28,9 @@ enum websocket_overflow {
 struct websocket_conf {
     const struct pool_conf *pool; /* websocket_pass; NULL: none here */
     const struct conf_scope *pass_scope;
-    struct str app;        /* app=; p NULL: by pattern */
+    struct str place;   /* of pass_scope: "example.org location /chat" */
+    struct map *passes; /* of the main scope: place -> struct websocket_conf */
+    struct str app;     /* app=; p NULL: by pattern */
     struct regex *pattern; /* of a ~ location, for CAPTURE; else NULL */
 
     struct origin_rules *origin;
@@ -53,6 +55,12 @@ struct websocket_conf {
 };
 
 extern struct conf_module websocket_module;
+
+/* What g says of the place that conf is about; NULL when it is not there, or
+ * its websocket_pass names another backend now. */
+const struct websocket_conf *
+websocket_conf_in(const struct generation *g,
+                  const struct websocket_conf *conf);
 
 /* $websocket_* and $backend_*: rows for variables_init(). */
 extern const struct variable websocket_variables[];

@@ -198,6 +198,9 @@ void session_connect(struct session *s, struct stream *stream);
 /* OPT* of REGISTER, ACCEPT or SET_OPTS. */
 void session_apply_options(struct session *s, struct str tlvs);
 
+/* Live by what g says of its location, when it still says something. */
+void session_adopt(struct session *s, struct generation *g);
+
 /*
  * It is over: tell the backend (CLOSED), free the id, log.  The socket then
  * lingers, or is reset.  Before the 101 the request gets the row's status,

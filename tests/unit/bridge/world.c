@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
+#include "serve/core.h"
 #include "ws/frame.h"
 
 struct world world;
 
 /* ---- what serve/ would do ---- */
 
+struct conf_module core_module = {.name = "core", .index = 2};
 struct conf_module access_log_module = {.name = "access_log", .index = 1};
 
 static struct access_log_conf no_log = {.is_set = true};
