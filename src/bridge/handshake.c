@@ -85,23 +85,25 @@ static bool is_reserved(struct str name)
 
 /* ---- ACCEPT ---- */
 
-/* The log is written at the session's end when there is one; else the
- * request, which costs more memory than the session, ends here. */
-static bool is_logged(struct request *r)
-{
-    const struct access_log_conf *conf = request_conf(r, &access_log_module);
-    return !conf->is_set || conf->logs.n;
-}
-
-static void end_unlogged(struct session *s)
+/* The request costs more memory than the session: it ends here when its log
+ * lines, which are written at the session's end, can be kept without it, and
+ * when it is not counted (limit_conn) as long as the session lives. */
+static void settle_request(struct session *s)
 {
     struct request *r = s->request;
 
-    if (!r || is_logged(r))
+    if (!r || r->limit_holds)
         return;
+    r->response.status = 101;
+    const struct access_log_conf *conf = request_conf(r, &access_log_module);
+    if (!conf->is_set || conf->logs.n) {
+        s->log_lines = access_log_keep(r);
+        if (!s->log_lines)
+            return;
+    }
     s->request = NULL;
     r->handler_state = NULL;
-    request_end_taken(r, 101, s->stream->bytes_out - s->base_out);
+    request_end_taken(r, 101, r->bytes_sent);
 }
 
 static void put_hybi(struct buf *head, const struct session *s)
@@ -174,7 +176,7 @@ void handshake_accept(struct session *s, struct str protocol,
     keep_protocol(s, protocol);
     /* Until a backend has accepted it may have to be offered to another. */
     if (!s->conf->accept_auto)
-        end_unlogged(s);
+        settle_request(s);
     /* What the client sent behind its handshake is waiting. */
     stream_resume(s->stream);
 }
@@ -226,7 +228,7 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
         buf_fini(&fields);
     }
     if (s->conf->accept_auto)
-        end_unlogged(s);
+        settle_request(s);
     s->accepted = true;
     s->keeping = s->at_least_once && s->keep;
     struct str state = sluice_tlv_find(a.tlvs, SLUICE_TAG_STATE);

@@ -314,10 +314,15 @@ uint64_t session_bytes_out(const struct session *s)
     return sent > s->base_out ? sent - s->base_out : 0;
 }
 
-/* The request is logged, and forgotten. */
+/* It is logged, and the request forgotten. */
 static void end_request(struct session *s)
 {
     struct request *r = s->request;
+
+    if (s->log_lines)
+        access_log_write_kept(s->log_lines, bridge.loop, &websocket_handler, s,
+                              session_bytes_out(s));
+    s->log_lines = NULL;
     if (!r || !s->stream)
         return;
     s->request = NULL;

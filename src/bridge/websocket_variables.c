@@ -154,19 +154,20 @@ GETTER(get_backend_addr)
 }
 
 #define NUMBER(which) .get = get_number, .arg = NUMBER_##which
+#define LIVE .flags = VARIABLE_LIVE
 
 const struct variable websocket_variables[] = {
     {.name = "websocket_id", NUMBER(ID)},
     {.name = "websocket_version", NUMBER(VERSION)},
     {.name = "websocket_protocol", .get = get_protocol},
-    {.name = "websocket_close_code", .get = get_close_code},
-    {.name = "websocket_close_by", .get = get_close_by},
-    {.name = "websocket_messages_in", NUMBER(MESSAGES_IN)},
-    {.name = "websocket_messages_out", NUMBER(MESSAGES_OUT)},
-    {.name = "websocket_bytes_in", NUMBER(BYTES_IN)},
-    {.name = "websocket_bytes_out", NUMBER(BYTES_OUT)},
-    {.name = "websocket_rtt", .get = get_rtt},
+    {.name = "websocket_close_code", .get = get_close_code, LIVE},
+    {.name = "websocket_close_by", .get = get_close_by, LIVE},
+    {.name = "websocket_messages_in", NUMBER(MESSAGES_IN), LIVE},
+    {.name = "websocket_messages_out", NUMBER(MESSAGES_OUT), LIVE},
+    {.name = "websocket_bytes_in", NUMBER(BYTES_IN), LIVE},
+    {.name = "websocket_bytes_out", NUMBER(BYTES_OUT), LIVE},
+    {.name = "websocket_rtt", .get = get_rtt, LIVE},
     {.name = "backend_name", .get = get_backend_name},
-    {.name = "backend_addr", .get = get_backend_addr},
+    {.name = "backend_addr", .get = get_backend_addr, LIVE},
     {.name = NULL},
 };

@@ -20,6 +20,7 @@ struct lookup {
     struct value *fallback; /* NULL: "" */
     bool hostnames;
     bool is_volatile;
+    bool computes; /* some result has variables in it */
 };
 
 /* ---- at run time ---- */
@@ -114,6 +115,7 @@ static int add_entry(struct conf *conf, struct lookup *l,
         value_compile(conf, conf->variables, conf_arg(entry, 1));
     if (!value)
         return -1;
+    l->computes |= !value_is_constant(value);
     if (!str_eq(key, STR("default")))
         return add_key(conf, l, key, value);
     if (l->fallback)
@@ -152,6 +154,7 @@ static int set_map(struct conf *conf, struct conf_scope *scope,
             return -1;
     /* A later map of the same variable takes it over, as in nginx. */
     v->arg = (uintptr_t)l;
+    v->source = l->computes ? NULL : l->source;
     v->flags &= ~(unsigned)(VARIABLE_VOLATILE | VARIABLE_CACHED);
     v->flags |= l->is_volatile ? VARIABLE_VOLATILE : VARIABLE_CACHED;
     return more;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "route/value.h"
 
+#include "base/bytes.h"
+
 enum { PARTS_ON_STACK = 16 };
 
 enum part_kind {
@@ -203,17 +205,100 @@ struct str value_eval(const struct value *v, struct evaluation *e)
     return str_n(text, total);
 }
 
+static void append_part(const struct part *p, struct evaluation *e,
+                        struct str absent, value_escape_fn *escape,
+                        struct buf *out)
+{
+    struct str s;
+    if (!part_eval(p, e, &s))
+        buf_put_str(out, absent);
+    else if (escape && p->kind != PART_TEXT)
+        escape(out, s);
+    else
+        buf_put_str(out, s);
+}
+
 void value_append(const struct value *v, struct evaluation *e,
                   struct str absent, value_escape_fn *escape, struct buf *out)
 {
+    for (size_t i = 0; i < v->n; i++)
+        append_part(&v->parts[i], e, absent, escape, out);
+}
+
+/* ---- freezing ---- */
+
+enum moment {
+    SETTLED = 0, /* it says now what it will say */
+    LIVE,
+    LATE,
+};
+
+static enum moment value_moment(const struct value *v, unsigned depth);
+
+/* What somebody else defined may change with anything, but for assigned ones
+ * and those that say what they are made of. */
+static enum moment variable_moment(const struct variable *v, unsigned depth)
+{
+    if (v->flags & VARIABLE_LATE || depth > 10)
+        return LATE;
+    if (v->flags & VARIABLE_LIVE)
+        return LIVE;
+    if (v->get == variable_get_slot)
+        return SETTLED;
+    if (v->source)
+        return value_moment(v->source, depth + 1) == SETTLED ? SETTLED : LATE;
+    return v->flags & VARIABLE_DEFINED ? LATE : SETTLED;
+}
+
+static enum moment part_moment(const struct part *p, unsigned depth)
+{
+    return p->kind == PART_VARIABLE ? variable_moment(p->variable, depth)
+                                    : SETTLED;
+}
+
+static enum moment value_moment(const struct value *v, unsigned depth)
+{
+    enum moment latest = SETTLED;
     for (size_t i = 0; i < v->n; i++) {
-        const struct part *p = &v->parts[i];
-        struct str s;
-        if (!part_eval(p, e, &s))
-            buf_put_str(out, absent);
-        else if (escape && p->kind != PART_TEXT)
-            escape(out, s);
-        else
-            buf_put_str(out, s);
+        enum moment moment = part_moment(&v->parts[i], depth);
+        latest = moment > latest ? moment : latest;
+    }
+    return latest;
+}
+
+bool value_may_freeze(const struct value *v)
+{
+    return value_moment(v, 0) < LATE;
+}
+
+bool value_is_live(const struct value *v)
+{
+    return value_moment(v, 0) != SETTLED;
+}
+
+/* Runs of settled parts, each behind its length. */
+void value_freeze(const struct value *v, struct evaluation *e,
+                  struct str absent, value_escape_fn *escape, struct buf *out)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        size_t at = out->n;
+        buf_put_le32(out, 0);
+        for (; i < v->n && part_moment(&v->parts[i], 0) == SETTLED; i++)
+            append_part(&v->parts[i], e, absent, escape, out);
+        le32_put(out->p + at, (uint32_t)(out->n - at - 4));
+    }
+}
+
+void value_thaw(const struct value *v, struct str *frozen, struct evaluation *e,
+                struct str absent, value_escape_fn *escape, struct buf *out)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        size_t n = le32_get(frozen->p);
+        buf_put_str(out, str_slice(*frozen, 4, 4 + n));
+        *frozen = str_slice(*frozen, 4 + n, frozen->n);
+        while (i < v->n && part_moment(&v->parts[i], 0) == SETTLED)
+            i++;
+        if (i < v->n)
+            append_part(&v->parts[i], e, absent, escape, out);
     }
 }

@@ -108,6 +108,8 @@ struct variable *variables_define(struct variables *vs, struct str name,
         v->get = get;
         v->flags |= flags;
     }
+    if (get != variable_get_slot)
+        v->flags |= VARIABLE_DEFINED;
     give_slot(vs, v);
     return v;
 }

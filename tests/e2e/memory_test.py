@@ -125,7 +125,7 @@ class MemoryTest(Measuring):
         self.assertLess(self.per_session("access_log off;"), 1536)
 
     def test_an_idle_session_that_is_logged_at_its_end(self):
-        self.assertLess(self.per_session("access_log logs/access.log;"), 8192)
+        self.assertLess(self.per_session("access_log logs/access.log;"), 1400)
 
 
 @unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")

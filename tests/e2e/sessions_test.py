@@ -222,6 +222,52 @@ class LogTest(BridgeTestCase):
         f = self.fields(self.lines(p)[0])
         self.assertEqual((f["messages_in"], f["messages_out"]), ("0", "6"))
 
+    def test_a_line_is_the_same_when_the_request_was_kept_for_it(self):
+        """$connection_time of another log needs all of the request; lines
+        without such are kept instead of it."""
+        everything = ALL.replace(
+            " end'",
+            " host=$http_host sent_ws=$sent_http_sec_websocket_protocol"
+            " map=$mapped method=$request_method completion=$request_completion"
+            " cookie=$cookie_a v=$server_protocol scheme=$scheme id_=$connection_requests"
+            " end'",
+        )
+        front = (
+            everything
+            + 'map $arg_a $mapped { 1 one; default none; }'
+            + "log_format late '$connection_time';"
+        )
+        lines = []
+        for also in "", "access_log logs/late.log late;":
+            p = self.start(front, "access_log logs/ws.log all;" + also)
+            c = self.open(p, {"Cookie": "a=b", "Host": "example.org"})
+            c.send(encode(TEXT, b"x" * 200))
+            c.message()
+            c.send(close_frame(3001))
+            c.finish()
+            (line,) = self.lines(p)
+            line = line.replace(p.prefix, "PREFIX")
+            lines.append(re.sub(r"(time|id)=[^ ]*", r"\1=", line))
+        self.assertEqual(lines[0], lines[1])
+        self.assertIn(" map=one method=GET ", lines[0])
+
+    def test_several_logs_and_conditions(self):
+        p = self.start(
+            ALL
+            + "log_format a 'a $uri'; log_format b '$uri b';"
+            + ' map $http_user_agent $is_tester { tester 1; default 0; }'
+            + " map $uri $never { default 0; }",
+            "access_log logs/ws.log a if=$is_tester; access_log logs/ws.log b;"
+            " access_log logs/ws.log all if=$never;"
+            " access_log logs/other.log b buffer=4k flush=100ms;",
+        )
+        for agent in "tester", "other":
+            c = self.open(p, {"User-Agent": agent})
+            c.send(close_frame(1000))
+            c.finish()
+        self.assertEqual(self.lines(p, 3), ["a /ws", "/ws b", "/ws b"])
+        self.assertEqual(self.lines(p, 2, "logs/other.log"), ["/ws b"] * 2)
+
     def test_conditions_and_maps_see_the_end(self):
         p = self.start(
             ALL + ' map $websocket_close_code $bad { 1000 ""; default 1; }',

@@ -68,9 +68,10 @@ struct shared_wait {
 struct line;
 
 struct session {
-    struct link_client;      /* its place on a link, until it is over */
-    struct stream *stream;   /* NULL before the 101 */
-    struct request *request; /* until the 101, or until it is logged */
+    struct link_client;            /* its place on a link, until it is over */
+    struct stream *stream;         /* NULL before the 101 */
+    struct request *request;       /* until the 101, or until it is logged */
+    struct access_kept *log_lines; /* to be written at the end, or NULL */
     const struct websocket_conf *conf;
     struct generation *generation;
     struct list all;

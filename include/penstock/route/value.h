@@ -37,14 +37,19 @@ struct variable {
     struct str rest; /* of a prefix variable: what follows the prefix */
     uintptr_t arg;   /* the row's own */
     unsigned flags;  /* enum variable_flag */
-    unsigned slot;   /* index into the request's values, from 1 (set,
-                        captures, cached map results); 0: none */
+    const struct value *source; /* of one that is made of another: a map's */
+    unsigned slot;              /* index into the request's values, from 1 (set,
+                                   captures, cached map results); 0: none */
 };
 
 enum variable_flag {
     VARIABLE_CHANGEABLE = 1 << 0, /* `set` may assign it */
     VARIABLE_VOLATILE = 1 << 1,   /* never cached */
     VARIABLE_CACHED = 1 << 2,     /* its value is kept in its slot */
+    VARIABLE_LIVE = 1 << 3,       /* it changes while the stream is taken, and
+                                     looks at little of the request */
+    VARIABLE_LATE = 1 << 4,       /* it changes, and looks at all of it */
+    VARIABLE_DEFINED = 1 << 5,    /* by variables_define(), which sets it */
 };
 
 /* All variables of one configuration. */
@@ -106,6 +111,20 @@ struct str value_eval(const struct value *v, struct evaluation *e);
 typedef void value_escape_fn(struct buf *out, struct str s);
 void value_append(const struct value *v, struct evaluation *e,
                   struct str absent, value_escape_fn *escape, struct buf *out);
+
+/*
+ * What v says of a request whose stream was taken, as far as it is settled,
+ * appended to out; the rest, its VARIABLE_LIVE ones, is left to value_thaw().
+ * That takes what was frozen off the front of *frozen; e needs nothing but
+ * what those look at, and an arena.  Only when value_may_freeze(), and never
+ * when value_is_live() and a whole value is wanted.
+ */
+bool value_may_freeze(const struct value *v);
+bool value_is_live(const struct value *v);
+void value_freeze(const struct value *v, struct evaluation *e,
+                  struct str absent, value_escape_fn *escape, struct buf *out);
+void value_thaw(const struct value *v, struct str *frozen, struct evaluation *e,
+                struct str absent, value_escape_fn *escape, struct buf *out);
 
 /* One variable's value, from its slot or its getter; false: it has none. */
 bool variable_eval(struct variable *v, struct evaluation *e, struct str *out);

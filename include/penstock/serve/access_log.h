@@ -30,6 +30,20 @@ extern struct conf_module access_log_module;
 void access_log_write(struct request *r);
 
 /*
+ * Of a request whose stream was taken (response.status is set): keep what its
+ * lines will say, but for what changes until they are written, so that the
+ * request need not live as long as who took its stream.  It writes no line of
+ * its own then.  NULL when a log here asks for more than can be kept.
+ */
+struct access_kept;
+struct access_kept *access_log_keep(struct request *r);
+/* Write them, and free it.  handler and state: what VARIABLE_LIVE ones of its
+ * taker look at; sent: bytes beyond those that were sent when it was kept. */
+void access_log_write_kept(struct access_kept *k, struct loop *loop,
+                           const struct handler *handler, void *state,
+                           uint64_t sent);
+
+/*
  * Write out everything that is collected.  Call before the descriptors of log
  * files change (reopen, the end of a generation) and before exit.
  */

@@ -149,6 +149,7 @@ struct request {
     size_t output_max;     /* queued bytes above which it does */
     bool unbuffered;       /* what the handler sends is to arrive at once */
     bool taken;            /* the stream has another owner */
+    bool log_kept;         /* access_log_keep() has its lines */
     bool aborted, done;
 
     /* Filled by who proxies, for $upstream_* and log lines. */

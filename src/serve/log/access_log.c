@@ -6,9 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access_log_parts.h"
 #include "base/check.h"
-#include "log/syslog.h"
-#include "log_sink.h"
 #include "serve/escape.h"
 #include "serve/open_cache.h"
 #include "serve/path.h"
@@ -29,21 +28,6 @@ static const char websocket[] =
     "$websocket_messages_in $websocket_messages_out "
     "$websocket_bytes_in $websocket_bytes_out $request_time $websocket_rtt "
     "$backend_name $backend_addr \"$http_user_agent\"";
-
-struct log_format {
-    struct value *text;
-    struct str absent;       /* what a variable without value becomes */
-    value_escape_fn *escape; /* NULL: none */
-};
-
-/* One of sink, path and syslog says where to. */
-struct access_log {
-    struct log_sink *sink;
-    const struct value *path; /* with variables */
-    struct syslog_peer *syslog;
-    const struct log_format *format;
-    const struct value *condition; /* NULL: always */
-};
 
 /* ---- log_format ---- */
 
@@ -402,7 +386,7 @@ struct conf_module access_log_module = {
 
 /* ---- at run time ---- */
 
-static bool is_wanted(struct request *r, const struct access_log *log)
+bool access_log_is_wanted(struct request *r, const struct access_log *log)
 {
     if (!log->condition)
         return true;
@@ -498,10 +482,10 @@ void access_log_write(struct request *r)
         return;
 
     const struct access_log_conf *c = conf_get(l->scope, &access_log_module);
-    if (request_is_sub(r) && !c->subrequests)
+    if (r->log_kept || (request_is_sub(r) && !c->subrequests))
         return;
     for (size_t i = 0; i < c->logs.n; i++)
-        if (is_wanted(r, c->logs.items[i]))
+        if (access_log_is_wanted(r, c->logs.items[i]))
             write_one(r, c, c->logs.items[i]);
 }
 

@@ -31,6 +31,17 @@ static bool get_field(struct evaluation *ev, const struct variable *v,
     return true;
 }
 
+static const char *now = "early";
+
+static bool get_now(struct evaluation *ev, const struct variable *v,
+                    struct str *out)
+{
+    (void)ev;
+    (void)v;
+    *out = str_c(now);
+    return now != NULL;
+}
+
 /* Asks for itself: what a map in a circle does. */
 static bool get_circle(struct evaluation *ev, const struct variable *v,
                        struct str *out)
@@ -44,6 +55,8 @@ static const struct variable rows[] = {
     {.name = "kept", .get = get_host, .flags = VARIABLE_CACHED},
     {.name = "args", .get = get_host, .flags = VARIABLE_CHANGEABLE},
     {.name = "circle", .get = get_circle},
+    {.name = "now", .get = get_now, .flags = VARIABLE_LIVE},
+    {.name = "whole", .get = get_now, .flags = VARIABLE_LATE},
     {0},
 };
 static const struct variable more_rows[] = {
@@ -256,6 +269,75 @@ static void groups_of_one_name_are_one_variable(void **state)
 
 #define FRESH(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void put_quoted(struct buf *out, struct str s)
+{
+    buf_printf(out, "<%.*s>", STR_ARG(s));
+}
+
+static void freezes_what_is_settled(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *then;
+    } rows_of[] = {
+        {"plain", "plain"},
+        {"$now", "<late>"},
+        {"$now$now", "<late><late>"},
+        {"a $http_x $now b $http_missing $now", "a <x> <late> b - <late>"},
+        {"$now $host", "<late> <example.org>"},
+        {"$http_x$http_y", "<x><y>"},
+    };
+    for (size_t i = 0; i < COUNT(rows_of); i++) {
+        struct buf frozen = {0}, out = {0};
+        struct value *v = value_compile(&conf, &vs, str_c(rows_of[i].text));
+        assert_non_null(v);
+        assert_int_equal(values_resolve(&conf, &vs), 0);
+        assert_true(value_may_freeze(v));
+        now = "early";
+        value_freeze(v, &e, STR("-"), put_quoted, &frozen);
+        value_freeze(v, &e, STR("-"), put_quoted, &frozen);
+        now = "late";
+        struct str rest = buf_str(&frozen);
+        value_thaw(v, &rest, &e, STR("-"), put_quoted, &out);
+        assert_str(buf_str(&out), rows_of[i].then);
+        value_thaw(v, &rest, &e, STR("-"), put_quoted, &out);
+        assert_int_equal(rest.n, 0);
+        buf_fini(&frozen);
+        buf_fini(&out);
+    }
+}
+
+static void knows_what_it_can_not_freeze(void **state)
+{
+    (void)state;
+    struct value *settled = value_compile(&conf, &vs, STR("$host"));
+    struct value *live = value_compile(&conf, &vs, STR("$now"));
+    struct variable *v = variables_define(&vs, STR("by_now"), get_host, 0);
+    struct variable *w = variables_define(&vs, STR("by_host"), get_host, 0);
+    variables_define(&vs, STR("unknown"), get_host, 0);
+    variables_define(&vs, STR("assigned"), variable_get_slot, 0);
+    v->source = live;
+    w->source = settled;
+    static const struct {
+        const char *text;
+        bool may, is_live;
+    } rows_of[] = {
+        {"text", true, false},         {"$host", true, false},
+        {"$now", true, true},          {"$whole", false, true},
+        {"$by_now", false, true},      {"$by_host", true, false},
+        {"$unknown", false, true},     {"$assigned", true, false},
+        {"$host $whole", false, true},
+    };
+    for (size_t i = 0; i < COUNT(rows_of); i++) {
+        struct value *value = value_compile(&conf, &vs, str_c(rows_of[i].text));
+        assert_non_null(value);
+        assert_int_equal(values_resolve(&conf, &vs), 0);
+        if (value_may_freeze(value) != rows_of[i].may ||
+            value_is_live(value) != rows_of[i].is_live)
+            fail_msg("%s", rows_of[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +348,8 @@ int main(void)
         FRESH(definitions_share_what_may_change),
         FRESH(a_circle_ends),
         FRESH(groups_of_one_name_are_one_variable),
+        FRESH(freezes_what_is_settled),
+        FRESH(knows_what_it_can_not_freeze),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
