@@ -302,7 +302,7 @@ class EndTest(BridgeTestCase):
             self.assertEqual((first, len(token)), (0x89, 4))
             c.send(encode(PONG))
         first, token = c.frame()
-            self.assertEqual((first, len(token)), (0x89, 4))
+        self.assertEqual((first, len(token)), (0x89, 4))
         with self.assertRaises(Ended):
             c.more()
         self.assertEqual(self.closed(b)[:2], (1006, 6))
