@@ -54,6 +54,8 @@ struct conf_module *const gateway_modules[] = {
     &upstream_method_module,
     &temp_module,
     &body_module,
+    &upstream_zone_module,
+    &upstream_status_module,
     &proxy_module,
     &proxy_store_module,
     &proxy_rewrite_module,

@@ -21,6 +21,7 @@
 #include "resources.h"
 #include "serve/access_log.h"
 #include "serve/listeners.h"
+#include "serve/upstream.h"
 #include "serve/zone.h"
 #include "settings.h"
 #include "system.h"
@@ -185,6 +186,7 @@ static void use(struct worker *w, struct generation *g)
     w->listeners.max_connections = settings_of(g)->connections;
     listeners_adopt(&w->listeners, g);
     bridge_adopt(w->loop, g, w->number, w->epoch);
+    upstreams_adopt(w->loop, g, old);
     generation_unref(old);
 }
 

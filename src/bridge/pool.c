@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
@@ -111,7 +112,7 @@ void backend_count(struct backend *b)
 {
     struct peer *peer = peer_of(b);
     if (peer)
-        peer->state->active++;
+        balance_take(&b->pool->balance, peer, clock_now_ms());
 }
 
 void backend_link_unready(struct backend *b)
@@ -183,6 +184,7 @@ static void fill_peer(struct peer *peer, const struct pool_server *server,
         .backup = server->backup,
         .down = server->down,
         .unready = !b->link || b->link->state != LINK_READY,
+        .users = b->link ? (uint32_t)b->link->clients_n : 0,
         .own.active = b->link ? (uint32_t)b->link->clients_n : 0,
     };
 }

@@ -4,16 +4,16 @@
 #include "base/check.h"
 #include "pick.h"
 
-static void take_lock(const struct balance *b)
+static void take_lock(struct balance *b)
 {
-    if (b->lock)
-        b->lock(b->lock_arg);
+    if (b->sharing)
+        b->sharing->lock(b);
 }
 
-static void drop_lock(const struct balance *b)
+static void drop_lock(struct balance *b)
 {
-    if (b->unlock)
-        b->unlock(b->lock_arg);
+    if (b->sharing)
+        b->sharing->unlock(b);
 }
 
 /* ---- setting up ---- */
@@ -84,7 +84,10 @@ static struct peer *taken(struct balance *b, struct balance_ask *ask,
      * forgotten (balance_succeeded). */
     if (ask->now_ms - s->checked_ms > p->fail_timeout_ms)
         s->checked_ms = ask->now_ms;
+    p->users++;
     s->active++;
+    if (b->sharing)
+        b->sharing->take(b, p);
     s->under_way_ms += ask->now_ms;
     s->requests++;
     s->selected_ms = ask->now_ms;
@@ -117,16 +120,38 @@ struct peer *balance_pick_this(struct balance *b, struct balance_ask *ask,
     return can ? p : NULL;
 }
 
-void balance_release(struct balance *b, struct peer *p, uint64_t since_ms)
+void balance_take(struct balance *b, struct peer *p, uint64_t since_ms)
 {
-    struct peer_state *s = p->state;
+    struct balance_ask ask = {.now_ms = since_ms};
+    take_lock(b);
+    taken(b, &ask, p);
+    drop_lock(b);
+}
+
+bool balance_has_usable(struct balance *b, const struct balance_ask *ask)
+{
+    bool found = false;
 
     take_lock(b);
-    /* What is shared may have lost its count with another process. */
-    check(s->active > 0 || b->lock);
-    if (s->active > 0)
+    for (size_t i = 0; i < b->peers_n && !found; i++)
+        found = !(ask->tried && ask->tried[i]) &&
+                peer_is_usable(&b->peers[i], ask->now_ms);
+    drop_lock(b);
+    return found;
+}
+
+void balance_release(struct balance *b, struct peer *p, uint64_t since_ms)
+{
+    check(p->users > 0);
+    p->users--;
+    take_lock(b);
+    struct peer_state *s = p->state;
+    /* What was shared may be gone, and the count with it. */
+    if (!b->sharing || b->sharing->give(b, p)) {
+        check(s->active > 0);
         s->active--;
-    s->under_way_ms = s->active ? s->under_way_ms - since_ms : 0;
+        s->under_way_ms = s->active ? s->under_way_ms - since_ms : 0;
+    }
     drop_lock(b);
 }
 
@@ -134,11 +159,10 @@ void balance_release(struct balance *b, struct peer *p, uint64_t since_ms)
 
 void balance_succeeded(struct balance *b, struct peer *p, uint64_t now_ms)
 {
-    struct peer_state *s = p->state;
-
-    if (!s->fails)
+    if (!p->state->fails)
         return;
     take_lock(b);
+    struct peer_state *s = p->state;
     if (s->failed_ms < s->checked_ms) {
         if (p->max_fails && s->fails >= p->max_fails)
             s->since_ms = now_ms;
@@ -189,9 +213,8 @@ static void average(uint64_t *mean_us, uint64_t sample_us)
 void balance_count(struct balance *b, struct peer *p,
                    const struct balance_report *r)
 {
-    struct peer_state *s = p->state;
-
     take_lock(b);
+    struct peer_state *s = p->state;
     if (r->status >= 100 && r->status < 600)
         s->responses[r->status / 100 - 1]++;
     s->sent += r->sent;

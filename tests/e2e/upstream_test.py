@@ -2,6 +2,9 @@
 """upstream{}: which server of a group gets a request, beside nginx's choice."""
 
 import http.client
+import json
+import os
+import signal
 import threading
 import time
 import unittest
@@ -28,11 +31,11 @@ def named(name):
     return lambda peer: peer.reply(name)
 
 
-def get(port, target, source="127.0.0.1", **headers):
+def get(port, target, source="127.0.0.1", method="GET", **headers):
     c = http.client.HTTPConnection(
         "127.0.0.1", port, timeout=20, source_address=(source, 0)
     )
-    c.request("GET", target, headers=headers)
+    c.request(method, target, headers=headers)
     r = c.getresponse()
     body = r.read().decode()
     c.close()
@@ -194,6 +197,129 @@ class MethodTest(Origins, PenstockTestCase):
         six = self.origin("6", host="::1")
         p = self.serve(f"server unix:{o.path}; server [::1]:{six.port};")
         self.assertEqual(self.who(p, 4), "u6u6")
+
+
+class ZoneTest(Origins, PenstockTestCase):
+    """What all workers know of the servers."""
+
+    def serve(self, upstream, workers=2, http="", server=""):
+        return self.penstock(
+            f"worker_processes {workers};"
+            + CONFIG
+            % (
+                f"upstream app {{ {upstream} }} {http}",
+                "location / { proxy_pass http://app; }"
+                "location = /status { upstream_status; }" + server,
+            )
+        )
+
+    def peers(self, p, name="app"):
+        status, body, headers = get(p.port(), "/status")
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["Content-Type"], "application/json")
+        return json.loads(body)["upstreams"][name]["peers"]
+
+    def holding(self):
+        go = threading.Event()
+
+        def hold(peer):
+            go.wait(20)
+            peer.reply("h")
+
+        o = Origin(hold)
+        self.addCleanup(o.stop)
+        self.addCleanup(go.set)
+        return o, go
+
+    def many(self, p, n, target="/"):
+        """Connections enough that both workers get some."""
+        return [get(p.port(), target)[:2] for _ in range(n)]
+
+    def test_status(self):
+        a, b = self.addresses("ab")
+        p = self.serve(
+            f"zone app 64k; server {a} weight=2 max_conns=9; server {b} down;"
+            "server unix:/nowhere backup;"
+        )
+        self.many(p, 4)
+        first, second, third = self.peers(p)
+        self.assertEqual(first["server"], a)
+        self.assertEqual(first["state"], "up")
+        self.assertEqual(first["requests"], 4)
+        self.assertEqual(first["responses"]["2xx"], 4)
+        self.assertEqual(first["active"], 0)
+        self.assertEqual(first["max_conns"], 9)
+        self.assertGreater(first["received"], 4 * 10)
+        self.assertGreater(first["sent"], 4 * 10)
+        self.assertEqual(second["state"], "down")
+        self.assertTrue(third["backup"])
+        self.assertEqual(
+            get(p.port(), "/status", method="POST")[0], 405)
+
+    def test_max_conns_counts_for_all_workers(self):
+        o, go = self.holding()
+        (b,) = self.addresses("b")
+        p = self.serve(
+            f"zone app 64k; server 127.0.0.1:{o.port} max_conns=1 weight=100;"
+            f"server {b} backup;", workers=4
+        )
+        first = Raw(p.port())
+        self.addCleanup(first.close)
+        first.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for("the first request", lambda: o.requests)
+        self.assertEqual(self.many(p, 12), [(200, "b")] * 12)
+        self.assertEqual(self.peers(p)[0]["active"], 1)
+        go.set()
+        self.assertEqual(first.answer().text, "h")
+        self.assertEqual(self.peers(p)[0]["active"], 0)
+
+    def test_a_failure_counts_for_all_workers(self):
+        dead = free_port()
+        (a,) = self.addresses("a")
+        p = self.serve(
+            f"zone app 64k; server 127.0.0.1:{dead} fail_timeout=1h weight=9;"
+            f"server {a};", workers=4
+        )
+        self.assertEqual(self.many(p, 16), [(200, "a")] * 16)
+        tried = p.read("logs/access.log").count(str(dead))
+        self.assertEqual(tried, 1)
+        self.assertEqual(self.peers(p)[0]["state"], "unavail")
+        # It is known to the workers after a reload, too.
+        p.reload()
+        self.assertEqual(self.many(p, 8), [(200, "a")] * 8)
+        self.assertEqual(p.read("logs/access.log").count(str(dead)), 1)
+
+    def test_what_a_dead_worker_held_is_given_back(self):
+        o, go = self.holding()
+        (b,) = self.addresses("b")
+        p = self.serve(
+            f"zone app 64k; server 127.0.0.1:{o.port} max_conns=1 weight=100;"
+            f"server {b} backup;", workers=1
+        )
+        first = Raw(p.port())
+        self.addCleanup(first.close)
+        first.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for("the first request", lambda: o.requests)
+        (worker,) = p.workers()
+        os.kill(worker, signal.SIGKILL)
+
+        def free():
+            try:
+                return self.peers(p)[0]["active"] == 0
+            except OSError:
+                return False
+
+        wait_for("a new worker", free)
+
+    def test_a_zone_that_is_full(self):
+        servers = "".join(
+            f"server 127.0.0.1:{7000 + i} weight=1;" for i in range(200)
+        )
+        (a,) = self.addresses("a")
+        p = self.serve(f"zone app 32k; server {a} weight=1000; {servers}")
+        self.assertEqual(self.many(p, 4), [(200, "a")] * 4)
+        self.assertEqual(len(self.peers(p)), 201)
+        self.assertIn('zone "app" of upstream "app" is full', p.log())
 
 
 if __name__ == "__main__":

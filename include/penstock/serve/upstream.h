@@ -3,7 +3,8 @@
  * serve/upstream.h - groups of HTTP servers, and connections to them.
  *
  * An upstream is an upstream{} block, or the one server that a proxy_pass
- * names.  Its peers' counters and its idle connections are this worker's own
+ * names.  Its peers' states are this worker's own, or in a zone that the
+ * workers share and reloads keep; its idle connections are this worker's own
  * and die with the generation.
  */
 #ifndef PENSTOCK_SERVE_UPSTREAM_H
@@ -31,6 +32,8 @@ struct upstream {
     struct list idle; /* struct upstream_conn, last used first */
     size_t idle_n;
     struct timer trim; /* until more than keepalive of them are closed */
+    struct zone *zone; /* NULL: none */
+    uint32_t zone_epoch, zone_version; /* that peers' states belong to */
 };
 
 /* One connection; it has a request, or it is idle. */
@@ -54,7 +57,13 @@ struct upstream_conn {
 };
 
 extern struct conf_module upstream_module;
-extern struct conf_module upstream_server_module, upstream_method_module;
+extern struct conf_module upstream_server_module, upstream_method_module,
+    upstream_zone_module, upstream_status_module;
+
+/* A worker begins to use g, and old (which may be NULL) no more: what runs
+ * beside requests is started, and stopped. */
+void upstreams_adopt(struct loop *loop, struct generation *g,
+                     struct generation *old);
 
 /* What the connection's request hears (proxy.c). */
 extern const struct stream_events proxy_upstream_events;

@@ -11,7 +11,7 @@
  *
  * What changes about a peer stands in a peer_state of its own, so that it may
  * lie in memory that several processes share: then every call here takes the
- * balance's lock.
+ * balance's lock, and peers may have another state after it.
  */
 #ifndef PENSTOCK_UPSTREAM_BALANCE_H
 #define PENSTOCK_UPSTREAM_BALANCE_H
@@ -74,6 +74,8 @@ struct peer {
     bool vacant;        /* a place that is not taken: not a peer at all */
     bool alone;         /* the only one: its failures do not count */
     unsigned server_id; /* equal for equal servers; by balance_init() */
+    uint32_t users;     /* picked and not released by this process */
+    bool in_zone;       /* state is shared; the caller's */
     struct peer_state *state;
     struct peer_state own; /* where state points unless it is shared */
 };
@@ -117,6 +119,16 @@ enum balance_measure {
 
 struct balance_ring;
 
+/* How state that other processes see is used. */
+struct balance_sharing {
+    void (*lock)(struct balance *b);
+    void (*unlock)(struct balance *b);
+    /* Under the lock: count one more for this process; or one less, false
+     * when none is counted. */
+    void (*take)(struct balance *b, struct peer *p);
+    bool (*give)(struct balance *b, struct peer *p);
+};
+
 struct balance {
     const struct balance_method *method;
     struct peer *peers;
@@ -128,9 +140,8 @@ struct balance {
     uint32_t total_weight;     /* of those that are no backups */
     size_t primaries;          /* how many those are */
     struct balance_ring *ring; /* hash consistent */
-    void (*lock)(void *arg);   /* NULL: the state is this process's own */
-    void (*unlock)(void *arg);
-    void *lock_arg;
+    const struct balance_sharing *sharing; /* NULL: the state is this
+                                              process's own */
 };
 
 extern const struct balance_method balance_round_robin;
@@ -158,6 +169,12 @@ struct peer *balance_pick(struct balance *b, struct balance_ask *ask);
 /* The same for one that is wanted (sticky): p or NULL. */
 struct peer *balance_pick_this(struct balance *b, struct balance_ask *ask,
                                struct peer *p);
+
+/* Count one that nobody picked (it was there before). */
+void balance_take(struct balance *b, struct peer *p, uint64_t since_ms);
+
+/* Might a pick give somebody? */
+bool balance_has_usable(struct balance *b, const struct balance_ask *ask);
 
 /* The one that pick gave at since_ms ended. */
 void balance_release(struct balance *b, struct peer *p, uint64_t since_ms);

@@ -37,6 +37,10 @@ struct peer *peers_add_address(struct conf *conf, struct peer_list *list,
                                const struct address *address);
 extern const struct peer peer_model; /* a server without parameters */
 
+/* shared.c: find the states of the upstream's peers in its zone (again, when
+ * peers are others now). */
+void shared_use(struct upstream *u);
+
 /* methods.c: does the method know what the servers were given? */
 int methods_check(struct conf *conf, const struct upstream_block *b);
 

@@ -229,13 +229,10 @@ static int try_peer(struct proxy *p)
     }
 }
 
-bool proxy_has_another_peer(const struct proxy *p)
+bool proxy_has_another_peer(struct proxy *p)
 {
-    const struct balance *b = &p->upstream->balance;
-    for (size_t i = 0; i < b->peers_n; i++)
-        if (!p->ask.tried[i] && peer_is_usable(&b->peers[i], clock_now_ms()))
-            return true;
-    return false;
+    p->ask.now_ms = clock_now_ms();
+    return balance_has_usable(&p->upstream->balance, &p->ask);
 }
 
 bool proxy_may_retry(const struct proxy *p, unsigned why)

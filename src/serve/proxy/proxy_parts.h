@@ -72,7 +72,7 @@ void upstream_trim(struct timer *timer);
 struct str proxy_own_uri(struct request *r);
 
 /* Is there a peer that was not asked yet and might answer? */
-bool proxy_has_another_peer(const struct proxy *p);
+bool proxy_has_another_peer(struct proxy *p);
 
 /* May a try that failed so be followed by another? */
 bool proxy_may_retry(const struct proxy *p, unsigned why);

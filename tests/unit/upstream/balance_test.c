@@ -201,42 +201,66 @@ static void one_that_is_wanted_is_given_when_it_can(void **state)
 }
 
 static int locked, times_locked;
+static int counted[2];
 
-static void lock(void *arg)
+static void lock(struct balance *b)
 {
-    (void)arg;
+    (void)b;
     assert_int_equal(locked++, 0);
     times_locked++;
 }
 
-static void unlock(void *arg)
+static void unlock(struct balance *b)
 {
-    (void)arg;
+    (void)b;
     assert_int_equal(locked--, 1);
+}
+
+static void take(struct balance *b, struct peer *p)
+{
+    assert_int_equal(locked, 1);
+    counted[p - b->peers]++;
+}
+
+static bool give(struct balance *b, struct peer *p)
+{
+    assert_int_equal(locked, 1);
+    if (!counted[p - b->peers])
+        return false;
+    counted[p - b->peers]--;
+    return true;
 }
 
 static void shared_state_is_locked_and_may_lose_count(void **state)
 {
     (void)state;
+    static const struct balance_sharing sharing = {lock, unlock, take, give};
     struct peer peers[2] = {plain(), plain()};
     struct peer_state shared[2] = {{0}};
     for (size_t i = 0; i < 2; i++)
         peers[i].state = &shared[i];
     struct balance b = balance_of(&balance_least_conn, peers, 2);
-    b.lock = lock;
-    b.unlock = unlock;
+    b.sharing = &sharing;
 
     struct peer *p = pick_at(&b, NULL, 5);
-    assert_int_equal(shared[p - peers].active, 1);
-    assert_int_equal(shared[p - peers].under_way_ms, 5);
+    struct peer_state *s = &shared[p - peers];
+    assert_int_equal(s->active, 1);
+    assert_int_equal(s->under_way_ms, 5);
     balance_release(&b, p, 5);
-    balance_release(&b, p, 5); /* another process forgot us */
-    assert_int_equal(shared[p - peers].active, 0);
+    assert_int_equal(s->active, 0);
+    /* The memory is emptied while a request is under way. */
+    assert_ptr_equal(pick_at(&b, NULL, 5), &peers[1]);
+    *peers[1].state = (struct peer_state){0};
+    memset(counted, 0, sizeof counted);
+    balance_release(&b, &peers[1], 5);
+    assert_int_equal(shared[1].active, 0);
+
     balance_failed(&b, p, 5);
     balance_succeeded(&b, p, 5);
     balance_count(&b, p, &(struct balance_report){.status = 200});
     assert_int_equal(balance_look(&b, p).responses[1], 1);
-    assert_int_equal(times_locked, 7);
+    assert_true(balance_has_usable(&b, &(struct balance_ask){.now_ms = 5}));
+    assert_int_equal(times_locked, 9);
     assert_int_equal(locked, 0);
 }
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "peers/peers.h"
+
+void upstreams_adopt(struct loop *loop, struct generation *g,
+                     struct generation *old)
+{
+    const struct map_entry *entry;
+    size_t it = 0;
+    (void)loop, (void)old;
+
+    while ((entry = map_next(&g->upstreams, &it))) {
+        struct upstream *u = entry->value;
+        if (u->zone) /* the dead are buried, and the states found, now */
+            shared_use(u);
+    }
+}
