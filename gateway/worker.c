@@ -420,6 +420,7 @@ static void end(struct worker *w)
     access_log_flush_all();
     log_notice(&log_process, "exit");
     log_process_use(NULL);
+    upstreams_stop(w->generation);
     /* Its death closes pooled connections, which the loop then buries. */
     generation_unref(w->generation);
     loop_destroy(w->loop);

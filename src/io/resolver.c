@@ -428,7 +428,9 @@ void resolver_destroy(struct resolver *r)
     LIST_EACH(link, after, &r->used)
     {
         struct entry *e = CONTAINER(link, struct entry, by_use);
-        check(list_is_empty(&e->waits));
+        while (!list_is_empty(&e->waits))
+            resolver_cancel(
+                CONTAINER(e->waits.next, struct resolver_wait, link));
         destroy_entry(e);
     }
     r->grave.run = bury;

@@ -2,6 +2,7 @@
 """resolver: names that become addresses while requests wait."""
 
 import http.client
+import threading
 import time
 import unittest
 
@@ -173,6 +174,132 @@ class ResolverTest(Dns, PenstockTestCase):
         wait_for("the question", lambda: self.dns.asked("slow.test"))
         p.reload()
         self.assertEqual(s.answer().status, 502)
+
+
+class ServerTest(Dns, PenstockTestCase):
+    """server NAME resolve: addresses that change."""
+
+    def named(self, name, **how):
+        return self.origin(lambda peer: peer.reply(name), **how)
+
+    def serve(self, upstream, http="", workers=1):
+        return self.penstock(
+            f"worker_processes {workers};"
+            + CONFIG
+            % (
+                f"resolver 127.0.0.1:{self.dns.port} valid=100ms ipv6=off;"
+                f"{http} upstream app {{ {upstream} }}",
+                "location / { proxy_pass http://app; }"
+                "location /status { upstream_status; }",
+            )
+        )
+
+    def pair(self):
+        """Two origins on one port, at 127.0.0.1 and 127.0.0.2."""
+        a = self.named("a")
+        b = self.named("b", host="127.0.0.2", port=a.port)
+        return a.port
+
+    def who(self, p):
+        return get(p.port(), "/")
+
+    def test_addresses_come_and_go(self):
+        port = self.pair()
+        self.dns.names["app.test"] = ["127.0.0.1"]
+        p = self.serve(
+            f"server app.test:{port} resolve;", "resolver_timeout 300ms;"
+        )
+        self.assertEqual(self.who(p), (200, "a"))
+        self.dns.names["app.test"] = ["127.0.0.2"]
+        wait_for("the new address", lambda: self.who(p) == (200, "b"))
+        for _ in range(4):
+            self.assertEqual(self.who(p), (200, "b"))
+        self.dns.names["app.test"] = ["127.0.0.2", "127.0.0.1"]
+        wait_for("both", lambda: self.who(p) == (200, "a"))
+        self.assertEqual(
+            {self.who(p)[1] for _ in range(4)}, {"a", "b"}
+        )
+        # A name that is gone has no servers; a silent server says nothing.
+        del self.dns.names["app.test"]
+        wait_for("nobody", lambda: self.who(p)[0] == 502)
+        self.assertIn("could not be resolved (3: Host not found)", p.log())
+        self.dns.names["app.test"] = ["127.0.0.1"]
+        wait_for("it again", lambda: self.who(p) == (200, "a"))
+
+    def test_a_server_without_an_answer_stays(self):
+        port = self.pair()
+        self.dns.names["app.test"] = ["127.0.0.1"]
+        p = self.serve(
+            f"server app.test:{port} resolve;", "resolver_timeout 200ms;"
+        )
+        self.assertEqual(self.who(p), (200, "a"))
+        self.dns.silent = True
+        wait_for("the log line", lambda: "110: Operation timed out" in p.log())
+        self.assertEqual(self.who(p), (200, "a"))
+
+    def test_a_request_goes_on_while_its_address_goes(self):
+        gate = threading.Event()
+
+        def slowly(peer):
+            gate.wait(20)
+            peer.reply("a")
+
+        a = self.origin(slowly)
+        self.addCleanup(gate.set)
+        self.named("b", host="127.0.0.2", port=a.port)
+        self.dns.names["app.test"] = ["127.0.0.1"]
+        p = self.serve(f"zone app 64k; server app.test:{a.port} resolve;")
+        s = Raw(p.port())
+        self.addCleanup(s.close)
+        s.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for("the request", lambda: a.requests)
+        self.dns.names["app.test"] = ["127.0.0.2"]
+        wait_for(
+            "the new address",
+            lambda: f"127.0.0.1:{a.port}" not in get(p.port(), "/status")[1],
+        )
+        self.assertEqual(self.who(p), (200, "b"))
+        gate.set()
+        self.assertEqual(s.answer().text, "a")
+        wait_for(
+            "its log line",
+            lambda: f"/slow|127.0.0.1:{a.port}|200|200"
+            in p.read("logs/access.log"),
+        )
+
+    def test_hash_consistent_keeps_its_keys(self):
+        port = self.pair()
+        self.dns.names["one.test"] = ["127.0.0.1"]
+        self.dns.names["two.test"] = ["127.0.0.2"]
+        p = self.serve(
+            "hash $arg_k consistent;"
+            f"server one.test:{port} resolve; server two.test:{port} resolve;"
+        )
+        self.assertEqual(
+            {get(p.port(), f"/?k={i}")[1] for i in range(30)}, {"a", "b"}
+        )
+
+    def test_a_reload_keeps_what_is_known(self):
+        port = self.pair()
+        self.dns.names["app.test"] = ["127.0.0.1"]
+        p = self.serve(f"zone app 64k; server app.test:{port} resolve;", workers=2)
+        self.assertEqual(self.who(p), (200, "a"))
+        self.dns.silent = True
+        p.reload()
+        for _ in range(4):
+            self.assertEqual(self.who(p), (200, "a"))
+
+    def test_a_first_request_waits_for_the_first_answer(self):
+        port = self.pair()
+        self.dns.silent = True
+        p = self.serve(f"server app.test:{port} resolve;")
+        s = Raw(p.port())
+        self.addCleanup(s.close)
+        s.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for("the question", lambda: self.dns.asked("app.test"))
+        self.dns.names["app.test"] = ["127.0.0.2"]
+        self.dns.silent = False  # it is asked again after 2 s
+        self.assertEqual(s.answer().text, "b")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ struct resolver_wait {
 struct resolver *resolver_create(struct loop *loop,
                                  const struct resolver_setup *setup);
 
-/* Nobody may wait any more.  NULL is fine; also from a callback. */
+/* Who waits is not told any more.  NULL is fine; also from a callback. */
 void resolver_destroy(struct resolver *r);
 
 /* May a name be asked for: letters, digits, '-', '_' in labels of 1 to 63? */

@@ -9,6 +9,12 @@
 #include "io/resolver.h"
 #include "serve/generation.h"
 
+/* Of resolver_answer.code. */
+enum {
+    RESOLVE_FORMAT_ERROR = 1,
+    RESOLVE_NO_SUCH_NAME = 3,
+};
+
 /* One `resolver` directive; the resolver itself is each worker's own. */
 struct resolver_conf {
     struct resolver_setup setup;

@@ -18,6 +18,8 @@
 #include "upstream/balance.h"
 
 struct proxy;
+struct resolving;
+struct server_name;
 struct proxy_ssl;
 
 struct upstream {
@@ -32,7 +34,9 @@ struct upstream {
     struct list idle; /* struct upstream_conn, last used first */
     size_t idle_n;
     struct timer trim; /* until more than keepalive of them are closed */
-    struct zone *zone; /* NULL: none */
+    struct server_name *names;         /* servers that are resolved */
+    const struct resolving *resolving; /* how */
+    struct zone *zone;                 /* NULL: none */
     uint32_t zone_epoch, zone_version; /* that peers' states belong to */
 };
 
@@ -64,6 +68,9 @@ extern struct conf_module upstream_server_module, upstream_method_module,
  * beside requests is started, and stopped. */
 void upstreams_adopt(struct loop *loop, struct generation *g,
                      struct generation *old);
+
+/* A worker ends: nothing of g's runs any more. */
+void upstreams_stop(struct generation *g);
 
 /* What the connection's request hears (proxy.c). */
 extern const struct stream_events proxy_upstream_events;

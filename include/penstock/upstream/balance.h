@@ -71,6 +71,7 @@ struct peer {
     bool backup, down;
     bool drain;         /* only those who are bound to it */
     bool unready;       /* the caller knows it cannot be used now */
+    bool changes;       /* its name may be another one soon */
     bool vacant;        /* a place that is not taken: not a peer at all */
     bool alone;         /* the only one: its failures do not count */
     unsigned server_id; /* equal for equal servers; by balance_init() */

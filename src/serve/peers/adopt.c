@@ -6,11 +6,23 @@ void upstreams_adopt(struct loop *loop, struct generation *g,
 {
     const struct map_entry *entry;
     size_t it = 0;
-    (void)loop, (void)old;
 
     while ((entry = map_next(&g->upstreams, &it))) {
         struct upstream *u = entry->value;
         if (u->zone) /* the dead are buried, and the states found, now */
             shared_use(u);
+        if (u->names)
+            resolved_start(u, loop, old ? upstream_find(old, u->name) : NULL);
     }
+    if (old)
+        upstreams_stop(old);
+}
+
+void upstreams_stop(struct generation *g)
+{
+    const struct map_entry *entry;
+    size_t it = 0;
+
+    while ((entry = map_next(&g->upstreams, &it)))
+        resolved_stop(entry->value);
 }

@@ -3,6 +3,7 @@
 #ifndef PENSTOCK_SERVE_PEERS_H
 #define PENSTOCK_SERVE_PEERS_H
 
+#include "io/resolver.h"
 #include "serve/upstream.h"
 
 struct peer_list {
@@ -40,6 +41,18 @@ extern const struct peer peer_model; /* a server without parameters */
 /* shared.c: find the states of the upstream's peers in its zone (again, when
  * peers are others now). */
 void shared_use(struct upstream *u);
+
+/* resolved.c: servers whose addresses are looked up while requests are served.
+ * resolved_wait: when no address is known yet, tell w when one is; false: it is
+ * known, or not asked for. */
+void resolved_add(struct conf *conf, struct upstream_block *b,
+                  struct str server, struct str host, uint16_t port,
+                  const struct peer *model);
+int resolved_check(struct conf *conf, const struct upstream_block *b);
+void resolved_start(struct upstream *u, struct loop *loop,
+                    const struct upstream *old);
+void resolved_stop(struct upstream *u);
+bool resolved_wait(const struct upstream *u, struct resolver_wait *w);
 
 /* methods.c: does the method know what the servers were given? */
 int methods_check(struct conf *conf, const struct upstream_block *b);

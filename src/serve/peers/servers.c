@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "peers/peers.h"
 
+enum { HTTP_PORT = 80 };
+
 const struct peer peer_model = {
     .weight = 1, .max_fails = 1, .fail_timeout_ms = 10000};
 
@@ -104,7 +106,7 @@ int peers_add(struct conf *conf, struct str text, uint16_t port,
 /* ---- server ---- */
 
 static int server_parameter(struct conf *conf, struct str word,
-                            struct peer *peer)
+                            struct peer *peer, bool *resolve)
 {
     struct str value = word;
     struct str name = str_cut(&value, '=');
@@ -140,13 +142,37 @@ static int server_parameter(struct conf *conf, struct str word,
     if (str_eq(name, STR("slow_start")) &&
         conf_parse_ms(value, &peer->slow_start_ms))
         return 0;
-    if (str_eq(word, STR("resolve")) || str_eq(name, STR("service")) ||
-        str_eq(name, STR("route")))
+    if (str_eq(word, STR("resolve"))) {
+        *resolve = true;
+        return 0;
+    }
+    if (str_eq(name, STR("service")) || str_eq(name, STR("route")))
         return conf_fail(conf,
                          "the \"%.*s\" parameter of \"server\" is not "
                          "supported",
                          STR_ARG(word));
     return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
+}
+
+/* `resolve`: an address is what it is, a name is looked up later. */
+static int add_name(struct conf *conf, struct str text,
+                    struct upstream_block *b, const struct peer *model)
+{
+    struct address address;
+    uint16_t port = HTTP_PORT;
+    struct str host;
+
+    if (str_starts(text, STR("unix:")))
+        return peers_add(conf, text, port, &b->peers, model);
+    if (split_host(conf, text, &port, &host) == -1)
+        return -1;
+    if (address_from_ip(&address, host, port) == 0)
+        return peers_add(conf, text, port, &b->peers, model);
+    if (!resolver_name_is_valid(host))
+        return conf_fail(conf, "invalid host in upstream \"%.*s\"",
+                         STR_ARG(text));
+    resolved_add(conf, b, text, host, port, model);
+    return 0;
 }
 
 static int set_server(struct conf *conf, struct conf_scope *scope,
@@ -155,29 +181,33 @@ static int set_server(struct conf *conf, struct conf_scope *scope,
 {
     struct upstream_block *b = upstream_block_of(scope);
     struct peer model = peer_model;
+    bool resolve = false;
     (void)row, (void)field;
 
     for (size_t i = 2; i < node->words_n; i++)
-        if (server_parameter(conf, conf_arg(node, i), &model) == -1)
+        if (server_parameter(conf, conf_arg(node, i), &model, &resolve) == -1)
             return -1;
     if (model.backup)
         b->backup_node = node;
     if (model.slow_start_ms)
         b->slow_node = node;
-    return peers_add(conf, conf_arg(node, 1), 80, &b->peers, &model);
+    if (resolve)
+        return add_name(conf, conf_arg(node, 1), b, &model);
+    return peers_add(conf, conf_arg(node, 1), HTTP_PORT, &b->peers, &model);
 }
 
 static const struct directive server_directives[] = {
     {.name = "server",
      .syntax = "ADDRESS [weight=N] [max_conns=N] [max_fails=N] "
                "[fail_timeout=TIME] [slow_start=TIME] [backup] [down] "
-               "[drain]",
+               "[drain] [resolve]",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
      .set = set_server,
      .help = "One server of the group, or as many as the name has addresses. "
-             "drain: only requests that sticky binds to it."},
+             "drain: only requests that sticky binds to it.  resolve: the "
+             "name's addresses are looked up again and again."},
     {.name = NULL},
 };
 

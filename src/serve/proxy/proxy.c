@@ -84,7 +84,8 @@ static void begin_try(struct proxy *p, struct peer *peer)
     if (p->trace->n == UPSTREAM_TRIES_MAX)
         p->trace->n--; /* the last place is overwritten */
     p->trace->tries[p->trace->n++] = (struct upstream_try){
-        .address = peer->name,
+        .address = peer->changes ? arena_str(p->request->arena, peer->name)
+                                 : peer->name,
         .started_us = clock_now_us(),
         .redirected = p->trace->redirected,
     };
@@ -191,7 +192,7 @@ static int try_peer(struct proxy *p)
         if (p->tries_left)
             p->tries_left--;
         begin_try(p, peer);
-        r->upstream_peer = peer->name;
+        r->upstream_peer = this_try(p)->address;
         request_doing(r, "connecting to upstream");
 
         struct upstream_conn *c =
@@ -363,6 +364,8 @@ static void trace_begin(struct proxy *p)
 
 int proxy_use_upstream(struct proxy *p)
 {
+    if (p->upstream->names && proxy_wait_for_names(p))
+        return VERDICT_PENDING;
     int verdict = proxy_ssl_choose(p);
     if (verdict == VERDICT_DECLINED)
         verdict = proxy_make_head(p, p->request->upstream_uri);

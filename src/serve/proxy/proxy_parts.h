@@ -56,6 +56,9 @@ struct upstream *upstream_of_addresses(struct arena *arena, struct str name,
  * of proxy_use_upstream(), which follows, now or later. */
 int proxy_resolve(struct proxy *p, const struct proxy_url *url);
 
+/* No address of the upstream is known yet, the first is waited for. */
+bool proxy_wait_for_names(struct proxy *p);
+
 /* The upstream is chosen: ask it.  VERDICT_PENDING or a status. */
 int proxy_use_upstream(struct proxy *p);
 

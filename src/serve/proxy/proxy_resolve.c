@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "peers/peers.h"
 #include "proxy_parts.h"
 #include "serve/resolving.h"
-
-enum { RESOLVE_FORMAT_ERROR = 1 };
 
 static void log_failure(struct proxy *p, unsigned code, const char *why)
 {
@@ -29,6 +28,24 @@ static void on_answer(struct resolver_wait *w, const struct resolver_answer *a)
     }
     if (verdict != VERDICT_PENDING)
         proxy_finish(p, verdict);
+}
+
+static void on_names(struct resolver_wait *w, const struct resolver_answer *a)
+{
+    struct proxy *p = CONTAINER(w, struct proxy, resolving);
+    (void)a;
+    int verdict = proxy_use_upstream(p);
+    if (verdict != VERDICT_PENDING)
+        proxy_finish(p, verdict);
+}
+
+bool proxy_wait_for_names(struct proxy *p)
+{
+    p->resolving.done = on_names;
+    if (!resolved_wait(p->upstream, &p->resolving))
+        return false;
+    request_doing(p->request, "resolving the upstream's name");
+    return true;
 }
 
 int proxy_resolve(struct proxy *p, const struct proxy_url *url)

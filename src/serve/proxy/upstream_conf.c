@@ -2,6 +2,7 @@
 #include "base/random.h"
 #include "peers/peers.h"
 #include "proxy_parts.h"
+#include "serve/resolving.h"
 
 /* ---- making one ---- */
 
@@ -122,7 +123,8 @@ static int block_upstream(struct conf *conf, struct conf_scope *scope,
         return -1;
     if (!b.peers.n)
         return conf_fail_at(conf, node, "no servers are inside upstream");
-    if (methods_check(conf, &b) == -1)
+    b.upstream->resolving = conf_get(made, &resolver_module);
+    if (resolved_check(conf, &b) == -1 || methods_check(conf, &b) == -1)
         return -1;
     use_peers(conf, b.upstream, &b.peers);
     return 0;

@@ -138,8 +138,8 @@ void upstream_give_back(struct upstream_conn *c)
                  clock_now_ms() - c->started_ms < u->keepalive_time_ms;
 
     c->proxy = NULL;
-    if (!u->keepalive || !fresh || stream_queued(c->stream) ||
-        c->stream->kept_n || c->stream->ended) {
+    if (!u->keepalive || !fresh || c->peer->vacant ||
+        stream_queued(c->stream) || c->stream->kept_n || c->stream->ended) {
         upstream_conn_close(c);
         return;
     }

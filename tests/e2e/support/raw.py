@@ -193,7 +193,8 @@ class Origin:
     """A server that answers each request with respond(peer).  When respond
     returns True the connection is closed, else kept."""
 
-    def __init__(self, respond, read_body=True, unix=False, host="127.0.0.1"):
+    def __init__(self, respond, read_body=True, unix=False, host="127.0.0.1",
+                 port=0):
         self.respond, self.read_body = respond, read_body
         self.connections, self.requests, self.errors = 0, [], []
         self.stopping = False
@@ -210,7 +211,7 @@ class Origin:
         else:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self.listener = socket.create_server(
-                (host, 0), family=family, backlog=64)
+                (host, port), family=family, backlog=64)
             self.port = self.listener.getsockname()[1]
         self.unix = unix
         self.threads = [threading.Thread(target=self.accept, daemon=True)]
