@@ -133,6 +133,8 @@ struct upstream_trace {
     size_t trailers_n;
     struct str host; /* $proxy_host */
     uint16_t port;
+    const char *sticky;     /* $upstream_sticky_status; NULL: "" */
+    struct str last_server; /* $upstream_last_server_name */
 };
 
 /* How one wants to be dialled; context NULL: without TLS. */
@@ -175,7 +177,9 @@ struct proxy {
     struct str host; /* that is being resolved, and its port */
     uint16_t port;
     struct balance_ask ask;
-    uint64_t picked_ms; /* when the peer of this try was chosen */
+    bool sticky_asked;
+    struct str sticky_id; /* the peer that the request says it belongs to */
+    uint64_t picked_ms;   /* when the peer of this try was chosen */
     struct connect_options dial;
     unsigned tries_left;
     uint64_t started_ms;

@@ -20,6 +20,7 @@
 struct proxy;
 struct resolving;
 struct server_name;
+struct sticky;
 struct proxy_ssl;
 
 struct upstream {
@@ -33,7 +34,8 @@ struct upstream {
     uint64_t keepalive_timeout_ms;
     struct list idle; /* struct upstream_conn, last used first */
     size_t idle_n;
-    struct timer trim; /* until more than keepalive of them are closed */
+    struct timer trim;     /* until more than keepalive of them are closed */
+    struct sticky *sticky; /* NULL: none */
     struct server_name *names;         /* servers that are resolved */
     const struct resolving *resolving; /* how */
     struct zone *zone;                 /* NULL: none */
@@ -62,7 +64,8 @@ struct upstream_conn {
 
 extern struct conf_module upstream_module;
 extern struct conf_module upstream_server_module, upstream_method_module,
-    upstream_zone_module, upstream_status_module;
+    upstream_zone_module, upstream_status_module, upstream_sticky_module;
+extern const struct variable upstream_variables[];
 
 /* A worker begins to use g, and old (which may be NULL) no more: what runs
  * beside requests is started, and stopped. */

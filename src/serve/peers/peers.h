@@ -54,6 +54,11 @@ void resolved_start(struct upstream *u, struct loop *loop,
 void resolved_stop(struct upstream *u);
 bool resolved_wait(const struct upstream *u, struct resolver_wait *w);
 
+/* sticky.c: the peer that the request is bound to, picked, or NULL; and, when
+ * a response came, bind it.  The upstream is sticky. */
+struct peer *sticky_pick(struct proxy *p);
+void sticky_on_head(struct proxy *p);
+
 /* methods.c: does the method know what the servers were given? */
 int methods_check(struct conf *conf, const struct upstream_block *b);
 

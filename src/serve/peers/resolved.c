@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "peers/peers.h"
 #include "serve/resolving.h"
+#include "serve/sticky.h"
 
 enum {
     PLACES = 64, /* addresses of one name */
@@ -20,6 +21,7 @@ enum {
 struct place {
     struct address address;
     char text[ADDRESS_TEXT_MAX];
+    char id[STICKY_ID_SIZE];
 };
 
 struct server_name {
@@ -32,6 +34,7 @@ struct server_name {
     struct resolver_wait wait;
     struct timer timer;
     bool answered;
+    bool route_said; /* route=, for all of its addresses */
     struct server_name *next;
 };
 
@@ -68,6 +71,8 @@ static void occupy(struct server_name *s, size_t i, const struct address *a)
     memcpy(place->text, name.p, name.n);
     p->name = str_n(place->text, name.n);
     p->vacant = false;
+    if (!s->route_said)
+        sticky_identify(p, place->id);
     p->own = (struct peer_state){0};
     p->state = &p->own;
     p->in_zone = false;
@@ -256,11 +261,14 @@ void resolved_add(struct conf *conf, struct upstream_block *b,
         .server = server,
         .port = port,
         .first = b->peers.n,
+        .route_said = model->route.p != NULL,
         .places = arena_calloc(conf->arena, PLACES * sizeof *s->places),
         .next = b->upstream->names,
     };
     vacant.vacant = vacant.changes = true;
     vacant.server = server;
+    if (!vacant.route.p)
+        vacant.route = STR(""); /* nobody's */
     for (size_t i = 0; i < PLACES; i++) {
         struct peer *p = peers_add_address(conf, &b->peers, &vacant, &nowhere);
         p->name = str_n(NULL, 0);

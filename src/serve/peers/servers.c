@@ -146,7 +146,11 @@ static int server_parameter(struct conf *conf, struct str word,
         *resolve = true;
         return 0;
     }
-    if (str_eq(name, STR("service")) || str_eq(name, STR("route")))
+    if (str_eq(name, STR("route")) && value.n) {
+        peer->route = value;
+        return 0;
+    }
+    if (str_eq(name, STR("service")))
         return conf_fail(conf,
                          "the \"%.*s\" parameter of \"server\" is not "
                          "supported",
@@ -200,7 +204,7 @@ static const struct directive server_directives[] = {
     {.name = "server",
      .syntax = "ADDRESS [weight=N] [max_conns=N] [max_fails=N] "
                "[fail_timeout=TIME] [slow_start=TIME] [backup] [down] "
-               "[drain] [resolve]",
+               "[drain] [resolve] [route=TEXT]",
      .contexts = CONF_UPSTREAM,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,

@@ -67,6 +67,8 @@ int proxy_use_upstream(struct proxy *p);
 void upstream_ask(struct proxy *p);
 struct peer *upstream_pick(struct proxy *p);
 void upstream_release(struct proxy *p, struct peer *peer);
+/* Its response's head is being passed on. */
+void upstream_on_head(struct proxy *p);
 
 /* Fires when there are more idle connections than are to be kept. */
 void upstream_trim(struct timer *timer);

@@ -92,6 +92,7 @@ void proxy_copy_fields(struct proxy *p)
             continue;
         copy_field(p, f);
     }
+    upstream_on_head(p);
 }
 
 /* A response that asks for another peer (proxy_next_upstream http_...). */

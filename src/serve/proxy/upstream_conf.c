@@ -3,6 +3,7 @@
 #include "peers/peers.h"
 #include "proxy_parts.h"
 #include "serve/resolving.h"
+#include "serve/sticky.h"
 
 /* ---- making one ---- */
 
@@ -126,6 +127,10 @@ static int block_upstream(struct conf *conf, struct conf_scope *scope,
     b.upstream->resolving = conf_get(made, &resolver_module);
     if (resolved_check(conf, &b) == -1 || methods_check(conf, &b) == -1)
         return -1;
+    for (size_t i = 0; b.upstream->sticky && i < b.peers.n; i++)
+        if (!b.peers.items[i].route.p)
+            sticky_identify(&b.peers.items[i],
+                            arena_alloc(conf->arena, STICKY_ID_SIZE));
     use_peers(conf, b.upstream, &b.peers);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
 #include "base/random.h"
+#include "peers/peers.h"
 #include "proxy_parts.h"
 
 void upstream_ask(struct proxy *p)
@@ -20,8 +21,25 @@ void upstream_ask(struct proxy *p)
 
 struct peer *upstream_pick(struct proxy *p)
 {
+    struct upstream *u = p->upstream;
+    struct peer *peer = NULL;
+
     p->ask.now_ms = p->picked_ms = clock_now_ms();
-    return balance_pick(&p->upstream->balance, &p->ask);
+    if (u->sticky && !p->sticky_asked) {
+        p->sticky_asked = true;
+        peer = sticky_pick(p);
+    }
+    if (!peer)
+        peer = balance_pick(&u->balance, &p->ask);
+    if (peer)
+        p->trace->last_server = peer->server;
+    return peer;
+}
+
+void upstream_on_head(struct proxy *p)
+{
+    if (p->upstream->sticky)
+        sticky_on_head(p);
 }
 
 /* What the try came to, for the method and for those who look. */
