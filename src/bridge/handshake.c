@@ -8,22 +8,18 @@
 
 /* ---- what the request says ---- */
 
-/* Pages of a browser can set neither field.  hybi-11 gave version 8 the name
- * of today: a client sends one of the two. */
+/* No page can set either field.  hybi-11 gave version 8 the name of today;
+ * clients that send both mean the older one. */
 struct str handshake_origin(const struct request *r,
                             const struct ws_framing *framing, bool *one)
 {
     const struct http_head *h = &r->head;
     struct str name = framing->origin_field;
-    size_t usual = http_head_count(h, STR("Origin"));
-    size_t count = http_head_count(h, name);
 
-    if (str_eq(name, STR("Origin"))) {
-        *one = count <= 1;
-        return http_head_find(h, name);
-    }
-    *one = count + usual <= 1;
-    return http_head_find(h, count ? name : STR("Origin"));
+    if (!http_head_count(h, name))
+        name = STR("Origin");
+    *one = http_head_count(h, name) <= 1;
+    return http_head_find(h, name);
 }
 
 struct str handshake_location(struct request *r)
@@ -59,18 +55,20 @@ struct str handshake_best_offer(struct session *s)
         if (handshake_is_offered(s, *ours))
             return *ours;
     }
-    return (struct str){0};
+    struct str offers = handshake_offers(s->request, s->framing);
+    struct str first = {0};
+    if (!conf->protocols.n && conf->protocol_required)
+        ws_protocol_next(&offers, &first);
+    return first;
 }
 
-/* The location's list, when there is one, and the client's offer. */
-static bool may_choose(struct session *s, struct str name)
+bool handshake_is_listed(const struct websocket_conf *conf, struct str name)
 {
-    const struct websocket_conf *conf = s->conf;
     bool listed = !conf->protocols.n;
 
     for (size_t i = 0; i < conf->protocols.n; i++)
         listed |= str_eq(*(const struct str *)conf->protocols.items[i], name);
-    return listed && handshake_is_offered(s, name);
+    return listed;
 }
 
 /* ---- fields of the backend ---- */
@@ -189,7 +187,8 @@ static int collect_fields(struct session *s, struct str tlvs, struct buf *out,
 
     while (sluice_tlv_next(&tlvs, &t) == 1) {
         if (t.tag == SLUICE_TAG_SUBPROTOCOL) {
-            if (protocol->p || !may_choose(s, t.value))
+            if (protocol->p || !handshake_is_listed(s->conf, t.value) ||
+                !handshake_is_offered(s, t.value))
                 return -SLUICE_ERROR_HANDSHAKE;
             *protocol = t.value;
         }
@@ -224,6 +223,8 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
             buf_fini(&fields);
             return rc;
         }
+        if (!protocol.n && s->conf->protocol_required)
+            protocol = handshake_best_offer(s);
         handshake_accept(s, protocol, fields.p, fields.n);
         buf_fini(&fields);
     }

@@ -23,8 +23,11 @@ bool handshake_is_offered(struct session *s, struct str name);
 struct str handshake_offers(struct request *r,
                             const struct ws_framing *framing);
 
-/* Our first one that it offered; p NULL when the location names none or
- * nothing agrees. */
+/* May it be chosen here? */
+bool handshake_is_listed(const struct websocket_conf *conf, struct str name);
+
+/* Our first one that it offered; p NULL when nothing agrees, or when the
+ * location names none and requires none. */
 struct str handshake_best_offer(struct session *s);
 
 /* Send the 101 and turn the request into a connected session.  fields: lines

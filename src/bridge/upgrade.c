@@ -106,12 +106,17 @@ static int check_offers(struct request *r, const struct websocket_conf *conf,
 {
     struct str rest = handshake_offers(r, framing);
     struct str token;
+    bool agreed = false;
     int rc;
+
     while ((rc = ws_protocol_next(&rest, &token)) == 1)
-        ;
+        agreed |= handshake_is_listed(conf, token);
     if (rc < 0)
         return refuse_malformed(r, conf, 400, "bad list of subprotocols");
-    return 0;
+    if (!conf->protocol_required || agreed)
+        return 0;
+    log_info(&r->log, "client offers no subprotocol that is required here");
+    return 400;
 }
 
 /* The handshake is complete: make a session of it. */

@@ -47,13 +47,15 @@ static const struct directive websocket_directives[] = {
     },
     {
         .name = "websocket_protocol",
-        .syntax = "any | NAME ...",
+        .syntax = "any | NAME ... [required]",
         .contexts = ANYWHERE,
         .arity = ARGS_1_MORE,
         .set = set_protocol,
         .default_text = "any",
         .help = "Subprotocols that may be offered to the backend, the best "
-                "one first.",
+                "one first.  With required as the last word a client that "
+                "offers none of them gets 400, and where the backend "
+                "chooses none the best one is.",
     },
     {
         .name = "websocket_accept",
@@ -277,10 +279,14 @@ static int set_protocol(struct conf *conf, struct conf_scope *scope,
     (void)row;
     (void)field;
 
+    size_t n = node->words_n;
+    c->protocol_required =
+        n > 2 && str_eq(conf_arg(node, n - 1), STR("required"));
+    n -= c->protocol_required;
     conf_list_clear(scope, &c->protocols);
-    if (node->words_n == 2 && str_eq(conf_arg(node, 1), STR("any")))
+    if (n == 2 && str_eq(conf_arg(node, 1), STR("any")))
         return 0;
-    for (size_t i = 1; i < node->words_n; i++) {
+    for (size_t i = 1; i < n; i++) {
         struct str word = conf_arg(node, i);
         bool legal = word.n > 0;
         for (size_t k = 0; k < word.n; k++)

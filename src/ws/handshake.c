@@ -81,9 +81,24 @@ static int check_version(const struct ws_handshake_request *q,
     return 0;
 }
 
-static int check_key(const struct ws_handshake_request *q, const char **why)
+/* A server only hashes it: ws 0.4, for one, sent 15 bytes. */
+static bool draft_key_is_legal(struct str key)
 {
-    if (q->key_count == 1 && key_is_legal(str_trim(q->key)))
+    if (!key.n || key.n > WS_KEY_MAX)
+        return false;
+    for (size_t i = 0; i < key.n; i++)
+        if (!is_base64(key.p[i]) && key.p[i] != '=')
+            return false;
+    return true;
+}
+
+static int check_key(const struct ws_handshake_request *q, bool draft,
+                     const char **why)
+{
+    struct str key = str_trim(q->key);
+
+    if (q->key_count == 1 &&
+        (draft ? draft_key_is_legal(key) : key_is_legal(key)))
         return 0;
     *why = q->key_count > 1 ? "Sec-WebSocket-Key came more than once"
            : q->key_count   ? "Sec-WebSocket-Key is not base64 of 16 bytes"
@@ -116,7 +131,7 @@ static int check_hybi(const struct ws_handshake_request *q,
 {
     int status = check_version(q, hs, why);
     if (!status)
-        status = check_key(q, why);
+        status = check_key(q, hs->framing != &ws_framing_13, why);
     if (!status)
         ws_accept_of(str_trim(q->key), hs->accept);
     return status;
@@ -199,13 +214,14 @@ void ws_accept_of(struct str key, char out[WS_ACCEPT_SIZE + 1])
 {
     static const struct str guid =
         STR_INIT("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"); /* section 1.3 */
-    char text[WS_KEY_SIZE + 36];
+    char text[WS_KEY_MAX + 36];
     unsigned char digest[SHA1_SIZE];
 
-    check(key.n == WS_KEY_SIZE && guid.n == 36);
-    memcpy(text, key.p, WS_KEY_SIZE);
-    memcpy(text + WS_KEY_SIZE, guid.p, guid.n);
-    check(EVP_Digest(text, sizeof text, digest, NULL, EVP_sha1(), NULL) == 1);
+    check(key.n && key.n <= WS_KEY_MAX && guid.n == 36);
+    memcpy(text, key.p, key.n);
+    memcpy(text + key.n, guid.p, guid.n);
+    check(EVP_Digest(text, key.n + guid.n, digest, NULL, EVP_sha1(), NULL) ==
+          1);
     check(EVP_EncodeBlock((unsigned char *)out, digest, SHA1_SIZE) ==
           WS_ACCEPT_SIZE);
 }

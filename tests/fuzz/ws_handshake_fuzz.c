@@ -17,6 +17,16 @@ static bool decodes_to_16(struct str key)
            EVP_DecodeBlock(out, (const unsigned char *)key.p, 24) == 18;
 }
 
+static bool is_short_base64(struct str key)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl"
+                                  "mnopqrstuvwxyz0123456789+/=";
+    for (size_t i = 0; i < key.n; i++)
+        if (!key.p[i] || !strchr(letters, key.p[i]))
+            return false;
+    return key.n && key.n <= 64;
+}
+
 /* The version that q asks for, or 0; what is offered is known by bits. */
 static unsigned version_of(const struct ws_handshake_request *q)
 {
@@ -51,7 +61,8 @@ static bool version_is_good(const struct ws_handshake_request *q)
 {
     if (q->version_count || q->key_count)
         return q->version_count == 1 && version_of(q) && q->key_count == 1 &&
-               decodes_to_16(str_trim(q->key));
+               (version_of(q) == 13 ? decodes_to_16(str_trim(q->key))
+                                    : is_short_base64(str_trim(q->key)));
     if (q->key1_count || q->key2_count)
         return q->versions & 8 && q->key1_count == 1 && q->key2_count == 1 &&
                hides_a_number(q->key1) && hides_a_number(q->key2);

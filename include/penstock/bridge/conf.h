@@ -36,6 +36,7 @@ struct websocket_conf {
     struct origin_rules *origin;
     unsigned origin_report;     /* 1: log only */
     struct conf_list protocols; /* of struct str; empty: any */
+    bool protocol_required;     /* one must be agreed on */
     unsigned versions;          /* that are offered: ws_framing_bit()s */
     struct conf_list params;    /* of struct websocket_param */
     unsigned accept_auto;       /* 1: 101 before the backend is asked */

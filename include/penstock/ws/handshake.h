@@ -15,6 +15,7 @@
 
 enum {
     WS_KEY_SIZE = 24,      /* characters of Sec-WebSocket-Key, of 16 bytes */
+    WS_KEY_MAX = 64,       /* versions 8 and 7: some clients sent others */
     WS_ACCEPT_SIZE = 28,   /* characters of Sec-WebSocket-Accept */
     WS_SECRET_SIZE = 8,    /* bytes behind a head with Key1 and Key2 */
     WS_ANSWER_SIZE = 16,   /* bytes behind the 101 to it */
@@ -61,7 +62,7 @@ int ws_handshake_check(const struct ws_handshake_request *q,
                        struct ws_handshake *hs, const char **why);
 
 /* base64(SHA-1(key + GUID)), NUL-terminated; section 4.2.2 item 5.4.  The
- * key is one that ws_handshake_check() let through: WS_KEY_SIZE characters. */
+ * key is one that ws_handshake_check() let through. */
 void ws_accept_of(struct str key, char out[WS_ACCEPT_SIZE + 1]);
 
 /*

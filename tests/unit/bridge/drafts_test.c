@@ -172,7 +172,15 @@ static void origins_are_checked_in_every_version(void **state)
          "Sec-WebSocket-Origin: http://evil.example\n",
          false, 403},
         {"Sec-WebSocket-Version: 8\nOrigin: http://evil.example\n", false, 403},
-        {"Sec-WebSocket-Version: 8\nSec-WebSocket-" ORIGIN ORIGIN, false, 403},
+        {"Sec-WebSocket-Version: 8\nSec-WebSocket-" ORIGIN
+         "Sec-WebSocket-" ORIGIN,
+         false, 403},
+        {"Sec-WebSocket-Version: 8\nOrigin: http://evil.example\n"
+         "Sec-WebSocket-" ORIGIN,
+         false, VERDICT_PENDING},
+        {"Sec-WebSocket-Version: 8\n" ORIGIN
+         "Sec-WebSocket-Origin: http://evil.example\n",
+         false, 403},
         {"Sec-WebSocket-Version: 8\nSec-WebSocket-" ORIGIN, false,
          VERDICT_PENDING},
         /* What is not theirs means nothing. */

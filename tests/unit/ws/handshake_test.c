@@ -176,6 +176,8 @@ static void the_accept_value_is_that_of_others(void **state)
 
 enum { V13 = 1, V8 = 2, V7 = 4, V76 = 8, V75 = 16 };
 
+#define A64 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 struct old_row {
     const char *why;
     int expected; /* the version, or a negated status */
@@ -219,6 +221,12 @@ static void tells_the_drafts_apart(void **state)
         {"75 is no number of theirs", -426, ~0u, NONCE, "75", NULL, NULL},
         {"76 is none either", -426, ~0u, NONCE, "76", NULL, NULL},
         {"8 without a key", -400, ~0u, NULL, "8", NULL, NULL},
+        {"a key of 15 bytes", 8, V8, "OC0xNzAwMDAwMDAwMDAw", "8", NULL, NULL},
+        {"not in 13", -400, V13, "OC0xNzAwMDAwMDAwMDAw", "13", NULL, NULL},
+        {"an empty key", -400, V8, "", "8", NULL, NULL},
+        {"a key of other letters", -400, V8, "a!b=", "8", NULL, NULL},
+        {"a key of 64 letters", 8, V8, A64, "8", NULL, NULL},
+        {"of 65", -400, V8, A64 "A", "8", NULL, NULL},
         {"a key without a version", -400, ~0u, NONCE, NULL, NULL, NULL},
         {"hixie-76", 76, V76, NULL, NULL, "1 1", "2 2"},
         {"76 is not offered", -426, V13 | V75, NULL, NULL, "1 1", "2 2"},

@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""RFC 6455 rule by rule: what a client sends, what comes back, and the close
+code, before an echoing backend.
+
+A row is (why, frames, answers, code).  frames is what the client sends, one
+piece of bytes each; answers[i] is what the i-th of them brings (None: nothing);
+code is that of the close frame the server sends on its own, or None when the
+session goes on.  Each row is fed whole, byte by byte, and frame by frame, where
+the next frame is sent when the answers to the one before are here: so what
+ends a session must end it at once.
+"""
+
+import base64
+import hashlib
+import struct
+import unittest
+
+from support.gateway import SharedGatewayTestCase
+from support.websocket import (
+    BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, Client, Ended, encode,
+)
+
+MASK = bytes.fromhex("37fa213d")
+ACCEPT = base64.b64encode(
+    hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
+).decode()
+
+
+def f(opcode, payload=b"", fin=True, **how):
+    how.setdefault("key", MASK)
+    return encode(opcode, payload, fin=fin, **how)
+
+
+def close(code=None, reason=b"", **how):
+    return f(CLOSE, b"" if code is None else struct.pack(">H", code) + reason, **how)
+
+
+def server(opcode, payload=b""):
+    """One frame of the server."""
+    return encode(opcode, payload, key=b"")
+
+
+def echo(opcode, payload=b""):
+    return [server(opcode, payload)]
+
+
+def good(why, *frames, opcode=TEXT, payload=b""):
+    """These frames are one message, which comes back."""
+    return (why, frames, [None] * (len(frames) - 1) + echo(opcode, payload), None)
+
+
+def bad(why, *frames, code=1002, answers=()):
+    return (why, frames, list(answers) + [None] * (len(frames) - len(answers)), code)
+
+
+def text_rows(why, texts):
+    return [
+        good(f"{why}: {t.hex()}", f(TEXT, t), payload=t) for t in texts
+    ]
+
+
+FRAMING = [
+    # 5.2, and 1.* of what the usual suites try: every length in its form.
+    *(
+        good(f"5.2: {n} bytes of {name}", f(op, b"*" * n), opcode=op, payload=b"*" * n)
+        for op, name in ((TEXT, "text"), (BINARY, "binary"))
+        for n in (0, 1, 125, 126, 127, 128, 65535, 65536)
+    ),
+    good("5.3: a key of zeros", f(TEXT, b"plain", key=bytes(4)), payload=b"plain"),
+    good("5.3: a key of ones", f(TEXT, b"plain", key=b"\xff" * 4), payload=b"plain"),
+    bad("5.1: text without a mask", f(TEXT, b"x", key=b"")),
+    bad("5.1: empty text without a mask", f(TEXT, b"", key=b"")),
+    bad("5.1: binary without a mask", f(BINARY, b"x", key=b"")),
+    bad("5.1: a ping without a mask", f(PING, b"x", key=b"")),
+    bad("5.1: a pong without a mask", f(PONG, b"x", key=b"")),
+    bad("5.1: a close without a mask", close(1000, key=b"")),
+    bad("5.1: a continuation without a mask", f(TEXT, b"a", fin=False),
+        f(CONT, b"b", key=b"")),
+    bad("5.2: 1 byte, its length in 16 bits", f(TEXT, b"x", form=2)),
+    bad("5.2: 125 bytes, their length in 16 bits", f(TEXT, b"x" * 125, form=2)),
+    bad("5.2: 1 byte, its length in 64 bits", f(TEXT, b"x", form=8)),
+    bad("5.2: 126 bytes, their length in 64 bits", f(TEXT, b"x" * 126, form=8)),
+    bad("5.2: 65535 bytes, their length in 64 bits", f(BINARY, b"x" * 65535, form=8)),
+    bad("5.2: the top bit of a length of 64 bits", f(TEXT, b"", length=1 << 63)),
+    bad("5.2: a length that no memory holds", f(TEXT, b"", length=(1 << 63) - 1),
+        code=1009),
+    # 5.2, RSV: 3.*
+    *(
+        bad(f"5.2: RSV {rsv} on opcode {op}", f(op, b"", rsv=rsv))
+        for rsv in range(1, 8) for op in (TEXT, BINARY, CLOSE, PING, PONG)
+    ),
+    bad("5.2: RSV on a continuation", f(TEXT, b"a", fin=False), f(CONT, b"b", rsv=4)),
+    bad("5.2: RSV behind a good message", f(TEXT, b"good"), f(TEXT, b"bad", rsv=2),
+        answers=echo(TEXT, b"good")),
+    bad("5.2: RSV behind a ping", f(PING, b"p"), f(TEXT, b"bad", rsv=1),
+        answers=[server(PONG, b"p")]),
+    # 5.2, opcodes: 4.*
+    *(
+        bad(f"5.2: opcode {op}", f(op, payload, fin=fin))
+        for op in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
+        for payload in (b"", b"x") for fin in (True, False)
+    ),
+    bad("5.2: a reserved opcode behind a good message", f(TEXT, b"good"), f(3),
+        answers=echo(TEXT, b"good")),
+]
+
+FRAGMENTS = [
+    good("5.4: text in two", f(TEXT, b"fragment1", fin=False), f(CONT, b"fragment2"),
+         payload=b"fragment1fragment2"),
+    good("5.4: binary in two", f(BINARY, b"\x00", fin=False), f(CONT, b"\xff"),
+         opcode=BINARY, payload=b"\x00\xff"),
+    good("5.4: empty fragments", f(TEXT, b"", fin=False), f(CONT, b"", fin=False),
+         f(CONT), payload=b""),
+    good("5.4: an empty one in front", f(TEXT, b"", fin=False), f(CONT, b"x"),
+         payload=b"x"),
+    good("5.4: an empty one at the end", f(TEXT, b"x", fin=False), f(CONT),
+         payload=b"x"),
+    good("5.4: a hundred", f(TEXT, b"0", fin=False),
+         *(f(CONT, b"%d" % (i % 10), fin=i == 99) for i in range(1, 100)),
+         payload=b"0123456789" * 10),
+    ("5.4: a ping in between",
+     [f(TEXT, b"a", fin=False), f(PING, b"now"), f(CONT, b"b")],
+     [None, server(PONG, b"now"), server(TEXT, b"ab")], None),
+    ("5.4: pings everywhere",
+     [f(PING, b"1"), f(TEXT, b"a", fin=False), f(PING, b"2"), f(CONT, b"b", fin=False),
+      f(PONG, b"3"), f(PING, b"4"), f(CONT, b"c")],
+     [server(PONG, b"1"), None, server(PONG, b"2"), None, None, server(PONG, b"4"),
+      server(TEXT, b"abc")], None),
+    bad("5.4: a fragmented ping", f(PING, b"a", fin=False), f(CONT, b"b")),
+    bad("5.4: a fragmented pong", f(PONG, b"a", fin=False), f(CONT, b"b")),
+    bad("5.4: a fragmented close", close(1000, fin=False)),
+    bad("5.4: a continuation of nothing", f(CONT, b"x")),
+    bad("5.4: and one that goes on", f(CONT, b"x", fin=False), f(CONT, b"y")),
+    bad("5.4: a continuation behind a whole message", f(TEXT, b"x"), f(CONT, b"y"),
+        answers=echo(TEXT, b"x")),
+    bad("5.4: text inside text", f(TEXT, b"a", fin=False), f(TEXT, b"b")),
+    bad("5.4: text that begins inside text", f(TEXT, b"a", fin=False),
+        f(TEXT, b"b", fin=False)),
+    bad("5.4: binary inside text", f(TEXT, b"a", fin=False), f(BINARY, b"b")),
+    bad("5.4: text inside binary", f(BINARY, b"a", fin=False), f(TEXT, b"b")),
+    bad("5.4: text inside the second part", f(TEXT, b"a", fin=False),
+        f(CONT, b"b", fin=False), f(TEXT, b"c")),
+]
+
+CONTROL = [
+    *(
+        (f"5.5.2: a ping of {n} bytes", [f(PING, b"p" * n)], [server(PONG, b"p" * n)], None)
+        for n in (0, 1, 124, 125)
+    ),
+    ("5.5.2: a ping of bytes that are no text", [f(PING, b"\x00\xff\xfe")],
+     [server(PONG, b"\x00\xff\xfe")], None),
+    ("5.5.2: pings in a row", [f(PING, b"%d" % i) for i in range(10)],
+     [server(PONG, b"%d" % i) for i in range(10)], None),
+    ("5.5.3: a pong that nobody asked for", [f(PONG), f(PONG, b"x" * 125), f(PING, b"p")],
+     [None, None, server(PONG, b"p")], None),
+    bad("5.5: a ping of 126 bytes", f(PING, b"p" * 126)),
+    bad("5.5: a pong of 126 bytes", f(PONG, b"p" * 126)),
+    bad("5.5: a close of 126 bytes", close(1000, b"r" * 124)),
+    bad("5.5: a ping of 2^62 bytes", f(PING, b"", length=1 << 62)),
+    bad("5.5: a ping of 1 byte, its length in 16 bits", f(PING, b"p", form=2)),
+]
+
+# (why, payload of the close, payload of the answer)
+CLOSES = [
+    ("5.5.1: an empty close", b"", b""),
+    *(
+        (f"7.4: code {code}", struct.pack(">H", code), struct.pack(">H", code))
+        for code in (*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999)
+    ),
+    *(
+        (f"7.4: code {code} may not be sent", struct.pack(">H", code),
+         struct.pack(">H", 1002))
+        for code in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999,
+                     5000, 32768, 65535)
+    ),
+    ("5.5.1: half a code", b"\x03", struct.pack(">H", 1002)),
+    ("5.5.1: a reason", b"\x03\xe8bye", b"\x03\xe8"),
+    ("5.5.1: the longest reason", b"\x03\xe8" + b"r" * 123, b"\x03\xe8"),
+    ("5.5.1: a reason of UTF-8", b"\x03\xe8" + "\u20ac".encode() * 41, b"\x03\xe8"),
+    ("5.5.1: a reason that is not UTF-8", b"\x03\xe8\xff", struct.pack(">H", 1007)),
+    ("5.5.1: one that is cut inside a character", b"\x03\xe8ok\xe2\x82",
+     struct.pack(">H", 1007)),
+    ("7.4: a code and a reason that may not be sent", b"\x00\x00\xff",
+     struct.pack(">H", 1002)),
+]
+
+VALID = [x.encode("utf-8", "surrogatepass") for x in (
+    "", "a", "\x00", "\x7f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\ufffd",
+    "\ufdd0", "\ufffe", "\uffff", "\U00010000", "\U0001fffe", "\U0001ffff",
+    "\U0008ffff", "\U0010fffe", "\U0010ffff",
+    "Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1-UTF-8!!",
+    "\u03ba\u1f79\u03c3\u03bc\u03b5",
+)]
+INVALID = [bytes.fromhex(x) for x in (
+    "80", "bf", "8080", "808182", "c2", "c220", "e0a0", "e0a020", "f09080", "f0908020",
+    "c080", "c1bf", "e08080", "e09fbf", "f0808080", "f08fbfbf", "f8888080 80",
+    "fc84808080 80", "f4908080", "f5808080", "f7bfbfbf", "f8", "fc", "fe", "ff", "feff",
+    "fefeffff", "eda080", "edad bf", "edae80", "edafbf", "edb080", "edbe80", "edbfbf",
+    "eda080edb080", "edafbfedbfbf", "cebae1bdb9cf83cebcceb5eda080656469746564",
+    "cebae1bdb9cf83cebcceb5f4908080656469746564",
+)]
+KOSME = "\u03ba\u1f79\u03c3\u03bc\u03b5".encode()
+
+TEXTS = [
+    *text_rows("8.1: valid", VALID),
+    *(bad(f"8.1: {b.hex()}", f(TEXT, b), code=1007) for b in INVALID),
+    *(bad(f"8.1: {b.hex()} behind good text", f(TEXT, KOSME + b), code=1007)
+      for b in INVALID),
+    *(
+        bad(f"8.1: {b.hex()}, a byte a fragment", f(TEXT, b"", fin=False),
+            *(f(CONT, bytes([x]), fin=False) for x in b), f(CONT), code=1007)
+        for b in INVALID[:8]
+    ),
+    *(
+        good(f"5.6: text cut at {at}", f(TEXT, KOSME[:at], fin=False),
+             f(CONT, KOSME[at:]), payload=KOSME)
+        for at in range(len(KOSME) + 1)
+    ),
+    good("5.6: a byte a fragment", f(TEXT, KOSME[:1], fin=False),
+         *(f(CONT, KOSME[i:i + 1], fin=False) for i in range(1, len(KOSME))),
+         f(CONT), payload=KOSME),
+    # At once: what follows is never sent.
+    bad("8.1: refused before the message ends", f(TEXT, KOSME, fin=False),
+        f(CONT, b"\xf4\x90\x80\x80", fin=False), code=1007),
+    bad("8.1: refused at the byte that is wrong", f(TEXT, KOSME, fin=False),
+        f(CONT, b"\xf4", fin=False), f(CONT, b"\x90", fin=False), code=1007),
+    bad("8.1: refused before the frame ends",
+        f(TEXT, KOSME + b"\xf4\x90" + bytes(1000))[:6 + 2 + len(KOSME) + 2], code=1007),
+    *(
+        good(f"5.6: binary may be {b.hex()}", f(BINARY, b), opcode=BINARY, payload=b)
+        for b in INVALID[:6]
+    ),
+]
+
+
+class RowTest(SharedGatewayTestCase):
+    location = "websocket_max_message 1m; websocket_ping off;"
+
+    def ends(self, c, frames, code, row):
+        """Exactly these frames, of which those of messages may be missing when
+        they had no time, then a close frame with the code, then the end."""
+        before, got, reason = c.finish()
+        wanted = [x for x in frames if x]
+        if got != code or reason:
+            self.fail(f"{row[0]}: closed with {got} {reason!r}, not {code}")
+        got = [encode(first & 15, payload, key=b"") for first, payload in before]
+        if got != wanted:
+            # What the backend sends back behind our close is lost.
+            wanted = [x for x in wanted if x[0] == 0x80 | PONG]
+            got = [x for x in got if x[0] == 0x80 | PONG]
+            self.assertEqual(got, wanted, row[0])
+
+    def goes_on(self, c, frames, row):
+        wanted = b"".join(x for x in frames if x)
+        self.assertEqual(c.take(len(wanted)), wanted, row[0])
+        c.send(close(1000))
+        self.assertEqual(c.finish(), ([], 1000, b""), row[0])
+
+    def after(self, c, answers, row):
+        if row[3] is None:
+            self.goes_on(c, answers, row)
+        else:
+            self.ends(c, answers, row[3], row)
+        c.socket.close()
+
+    def whole(self, row):
+        c = self.client()
+        c.send(*row[1])
+        self.after(c, row[2], row)
+
+    def byte_by_byte(self, row):
+        c = self.client()
+        data = b"".join(row[1])
+        try:
+            c.chop(data, 1 if len(data) < 300 else 997)
+        except (BrokenPipeError, ConnectionResetError):
+            self.assertIsNotNone(row[3], row[0])
+        self.after(c, row[2], row)
+
+    def frame_by_frame(self, row):
+        why, frames, answers, code = row
+        c = self.client()
+        for data, answer in zip(frames, answers):
+            c.send(data)
+            if answer:
+                self.assertEqual(c.take(len(answer)), answer, why)
+        self.after(c, [], row)
+
+    def run_rows(self, rows):
+        for row in rows:
+            self.assertEqual(len(row[1]), len(row[2]), row[0])
+            for feed in (self.whole, self.byte_by_byte, self.frame_by_frame):
+                with self.subTest(row[0], fed=feed.__name__):
+                    feed(row)
+
+    def test_5_2_framing(self):
+        self.run_rows(FRAMING)
+
+    def test_5_4_fragments(self):
+        self.run_rows(FRAGMENTS)
+
+    def test_5_5_control_frames(self):
+        self.run_rows(CONTROL)
+
+    def test_8_1_text(self):
+        self.run_rows(TEXTS)
+
+    def test_7_closing(self):
+        for why, payload, answer in CLOSES:
+            data = f(CLOSE, payload)
+            for cut in (len(data), *range(1, len(data), max(1, len(data) // 8))):
+                with self.subTest(why, cut=cut):
+                    c = self.client()
+                    c.send(data[:cut])
+                    c.send(data[cut:])
+                    self.assertEqual(c.frame(), (0x88, answer))
+                    with self.assertRaises(Ended):
+                        c.more()
+                    c.socket.close()
+
+    def test_7_what_follows_a_close(self):
+        """5.5.1 and 1.4: whatever it is, it is not looked at."""
+        for why, behind in (
+            ("nothing", b""), ("text", f(TEXT, b"late")), ("a ping", f(PING, b"late")),
+            ("another close", close(1001)), ("an end of text", f(CONT, b"x")),
+            ("garbage", b"\xff" * 50), ("a frame without a mask", f(TEXT, b"x", key=b"")),
+        ):
+            for late in (False, True):
+                with self.subTest(why, late=late):
+                    c = self.client()
+                    if late:
+                        c.send(close(1000))
+                        self.assertEqual(c.frame(), (0x88, b"\x03\xe8"))
+                        c.send(behind)
+                    else:
+                        c.send(close(1000), behind)
+                        self.assertEqual(c.frame(), (0x88, b"\x03\xe8"))
+                    with self.assertRaises(Ended):
+                        c.more()
+                    c.socket.close()
+
+    def test_7_1_5_a_close_inside_a_message(self):
+        c = self.client()
+        c.send(f(TEXT, b"unfinished", fin=False), close(1000), f(CONT, b"x"))
+        self.assertEqual(c.finish(), ([], 1000, b""))
+
+    def test_7_1_1_the_server_closes_the_connection_first(self):
+        """And does not wait for the client to."""
+        c = self.client()
+        c.send(close(1000))
+        self.assertEqual(c.frame(), (0x88, b"\x03\xe8"))
+        self.assertEqual(c.socket.recv(1), b"")
+
+    def test_10_4_messages_in_packets_of_any_size(self):
+        payload = b"*" * 65536
+        c = self.client()
+        for size in (64, 1300, 8192):
+            c.send(*(
+                f(CONT if at else TEXT, payload[at:at + size], fin=at + size >= 65536)
+                for at in range(0, 65536, size)
+            ))
+            self.assertEqual(c.message(), (TEXT, payload))
+
+
+HEAD = {
+    "Host": "x", "Upgrade": "websocket", "Connection": "Upgrade",
+    "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13",
+}
+# (why, what differs, status)
+REQUESTS = [
+    ("4.2.1: as it should be", {}, 101),
+    ("4.2.1 (1): not GET", {"request": "POST /ws HTTP/1.1"}, 405),
+    ("4.2.1 (1): HEAD", {"request": "HEAD /ws HTTP/1.1"}, 405),
+    ("4.2.1 (1): HTTP/1.0", {"request": "GET /ws HTTP/1.0"}, 400),
+    ("4.2.1 (1): an absolute target", {"request": "GET http://x/ws HTTP/1.1"}, 101),
+    ("4.2.1 (1): a query", {"request": "GET /ws?a=b&c HTTP/1.1"}, 101),
+    ("4.2.1 (2): no Host", {"Host": None}, 400),
+    ("4.2.1 (3): Upgrade in any case", {"Upgrade": "WEBSocket"}, 101),
+    ("4.2.1 (4): Connection in any case", {"Connection": "uPGRADE"}, 101),
+    ("4.2.1 (4): Connection with more", {"Connection": "keep-alive, Upgrade"}, 101),
+    ("4.2.1 (4): no Connection", {"Connection": None}, 400),
+    ("4.2.1 (4): another Connection", {"Connection": "keep-alive"}, 400),
+    ("4.2.1 (5): no key", {"Sec-WebSocket-Key": None}, 400),
+    ("4.2.1 (5): an empty key", {"Sec-WebSocket-Key": ""}, 400),
+    ("4.2.1 (5): a short key", {"Sec-WebSocket-Key": "AAAA"}, 400),
+    ("4.2.1 (5): a long key", {"Sec-WebSocket-Key": "A" * 26 + "=="}, 400),
+    ("4.2.1 (5): a key of other letters", {"Sec-WebSocket-Key": "!" * 22 + "=="}, 400),
+    ("11.3.1: two keys", {"Sec-WebSocket-Key": [KEY, KEY]}, 400),
+    ("4.2.1 (6): no version", {"Sec-WebSocket-Version": None}, 400),
+    ("11.3.5: two versions", {"Sec-WebSocket-Version": ["13", "13"]}, 400),
+    ("4.4: a later version", {"Sec-WebSocket-Version": "14"}, 426),
+    ("4.4: an earlier version", {"Sec-WebSocket-Version": "0"}, 426),
+    ("4.3: no number", {"Sec-WebSocket-Version": "thirteen"}, 400),
+    ("4.3: 256", {"Sec-WebSocket-Version": "256"}, 400),
+    ("4.2.1 (7): another page", {"Origin": "http://elsewhere.example"}, 403),
+    ("4.2.1 (7): the same page", {"Origin": "http://x"}, 101),
+    ("4.2.1 (8): subprotocols", {"Sec-WebSocket-Protocol": "a, b"}, 101),
+    ("4.1 (10): one of them twice", {"Sec-WebSocket-Protocol": "a, a"}, 400),
+    ("4.3: one that is no token", {"Sec-WebSocket-Protocol": "a b"}, 400),
+    ("4.2.1 (9): extensions nobody knows", {"Sec-WebSocket-Extensions": "x-nobody; a=1"},
+     101),
+    ("4.2.1 (10): other fields", {"Cookie": "a=b", "X-Other": "1"}, 101),
+]
+
+
+class HandshakeTest(SharedGatewayTestCase):
+    def head(self, differs):
+        fields = {**HEAD, **differs}
+        request = fields.pop("request", "GET /ws HTTP/1.1")
+        lines = [request]
+        for name, value in fields.items():
+            for each in value if isinstance(value, list) else [value]:
+                if each is not None:
+                    lines.append(f"{name}: {each}")
+        return [(line + "\r\n").encode() for line in lines + [""]]
+
+    def check_answer(self, c, why, status):
+        self.assertEqual(c.read_head(), status, why)
+        if status == 101:
+            # 4.2.2 (5): all that must be there, and once.
+            self.assertEqual(c.fields["upgrade"], "websocket", why)
+            self.assertEqual(c.fields["connection"], "Upgrade", why)
+            self.assertEqual(c.fields["sec-websocket-accept"], ACCEPT, why)
+            self.assertNotIn("sec-websocket-protocol", c.fields, why)
+            self.assertNotIn("sec-websocket-extensions", c.fields, why)
+            c.send(f(TEXT, b"hello"))
+            self.assertEqual(c.message(), (TEXT, b"hello"), why)
+            return
+        self.assertNotIn("sec-websocket-accept", c.fields, why)
+        if status == 426:
+            self.assertEqual(c.fields["sec-websocket-version"], "13, 8", why)
+        if c.fields["connection"].split(",")[0] == "close":
+            return
+        if not why.endswith("HEAD"):
+            c.read_body()
+        c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual((c.read_head(), c.read_body()), (200, b"plain\n"), why)
+
+    def test_4_2_requests(self):
+        for why, differs, status in REQUESTS:
+            lines = self.head(differs)
+            for fed in ("whole", "by lines", "by bytes"):
+                with self.subTest(why, fed=fed):
+                    c = Client(self.p.port(), b"", wait=False)
+                    self.addCleanup(c.socket.close)
+                    if fed == "whole":
+                        c.send(*lines)
+                    elif fed == "by lines":
+                        for line in lines:
+                            c.send(line)
+                    else:
+                        c.chop(b"".join(lines))
+                    self.check_answer(c, why, status)
+                    c.socket.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
