@@ -280,7 +280,7 @@ class FaultTest(ClientsTestCase):
                 )
 
     def test_spawned_backends_are_born_again(self):
-        p = self.penstock(CONFIG % (f"spawn {ECHO} instances=2;", ""))
+        p = self.penstock(CONFIG % (f"spawn {ECHO} instances=2; on_backend_loss close;", ""))
         self.wait_ready(p, 4)
 
         def pids():
