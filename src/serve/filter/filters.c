@@ -5,12 +5,14 @@
 #include "exchange.h"
 #include "serve/headers.h"
 #include "serve/subrequest.h"
+#include "serve/userid.h"
 #include "steps.h"
 
 typedef void head_filter(struct request *r);
 
 /* In the order they run, which is nginx's. */
 static head_filter *const head_filters[] = {
+    userid_filter,
     headers_filter,
 };
 
