@@ -303,6 +303,19 @@ PSB_API int psb_broadcast(psb_t *, int app, int binary, const void *, size_t,
 PSB_API int psb_msend(psb_t *, const psb_cid *, size_t count, int binary,
                       const void *, size_t);
 
+/*
+ * Channels: named groups of clients of the whole pool, at every gateway
+ * process.  A name has 1 to 255 bytes.  In on_open, before the answer, a
+ * client is subscribed before its 101 leaves and misses nothing.
+ * psb_unsubscribe(c, NULL) leaves all.  -1: EINVAL; ENOTSUP, the gateway has
+ * no channels.
+ */
+PSB_API int psb_subscribe(psb_client_t *, const char *channel);
+PSB_API int psb_unsubscribe(psb_client_t *, const char *channel);
+/* As psb_broadcast(). */
+PSB_API int psb_publish(psb_t *, const char *channel, int binary, const void *,
+                        size_t, psb_cid except);
+
 /* Frames that come are shown on stderr: 1 those of clients' lives, 2 all. */
 PSB_API void psb_set_debug(psb_t *, int level);
 

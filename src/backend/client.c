@@ -82,6 +82,7 @@ void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause)
     list_remove(&c->leaving);
     l->slots[sluice_cid_slot(c->cid)] = NULL;
     l->clients_n--;
+    buf_fini(&c->joins);
     buf_fini(&c->partial);
     buf_fini(&c->queue);
     buf_fini(&c->waiting);

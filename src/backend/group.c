@@ -7,6 +7,7 @@
 #include "internal.h"
 #include "sluice/group.h"
 #include "sluice/link.h"
+#include "sluice/tlv.h"
 
 /* What became of a group send, over all links. */
 struct outcome {
@@ -105,6 +106,83 @@ int psb_msend(psb_t *b, const psb_cid *cids, size_t count, int binary,
             msend_on(l, buf_str(&ids), &m, &outcome);
     }
     buf_fini(&ids);
+    return result_of(&outcome);
+}
+
+/* ---- channels ---- */
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* 0, or -1 when this client cannot be told about a channel of that name. */
+static int check_channel(const psb_client_t *c, struct str name)
+{
+    if (c->gone || c->link->dead || c->state == PSB_CLOSED)
+        return fail(EPIPE);
+    if (!(c->link->reader.features & SLUICE_FEATURE_CHANNELS))
+        return fail(ENOTSUP);
+    return c->http || !name.n || name.n > SLUICE_CHANNEL_MAX ? fail(EINVAL) : 0;
+}
+
+static void put_channel(psb_client_t *c, enum sluice_type type, struct str name)
+{
+    struct sluice_header h = {.type = (uint8_t)type, .cid = c->cid};
+    size_t begin = sluice_frame_begin(&c->link->out, &h);
+    bool ok = !name.n || sluice_channel_put(&c->link->out, name);
+
+    sluice_frame_end(&c->link->out, begin, ok);
+    psb_link_dirty(c->link);
+}
+
+int psb_subscribe(psb_client_t *c, const char *channel)
+{
+    struct str name = str_c(channel);
+
+    if (check_channel(c, name) == -1)
+        return -1;
+    if (c->answered)
+        put_channel(c, SLUICE_SUBSCRIBE, name);
+    else
+        sluice_tlv_put(&c->joins, SLUICE_TAG_CHANNEL, name);
+    return 0;
+}
+
+int psb_unsubscribe(psb_client_t *c, const char *channel)
+{
+    struct str name = channel ? str_c(channel) : (struct str){0};
+
+    if (check_channel(c, channel ? name : STR("*")) == -1)
+        return -1;
+    if (!c->answered)
+        return fail(ENOTCONN);
+    put_channel(c, SLUICE_UNSUBSCRIBE, name);
+    return 0;
+}
+
+int psb_publish(psb_t *b, const char *channel, int binary, const void *p,
+                size_t n, psb_cid except)
+{
+    struct sluice_publish m = {.except = except,
+                               .opcode = binary ? 2 : 1,
+                               .channel = str_c(channel),
+                               .data = str_n(p, n)};
+    struct outcome outcome = {0};
+
+    if (!m.channel.n || m.channel.n > SLUICE_CHANNEL_MAX)
+        return fail(EINVAL);
+    LIST_EACH(item, after, &b->links)
+    {
+        struct psb_link *l = CONTAINER(item, struct psb_link, all);
+        if (!has_room(l, n, 4 + m.channel.n, &outcome))
+            continue;
+        if (!(l->reader.features & SLUICE_FEATURE_CHANNELS))
+            continue;
+        sluice_publish_put(&l->out, &m);
+        was_put(l, &outcome);
+    }
     return result_of(&outcome);
 }
 

@@ -30,7 +30,8 @@ enum {
 /* What HELLO says we have. */
 #define PSB_FEATURES                                                           \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
-     SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE)
+     SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE |         \
+     SLUICE_FEATURE_CHANNELS)
 
 /* A descriptor and what it waits for. */
 struct psb_watch {
@@ -120,6 +121,7 @@ struct psb_client {
     struct buf waiting; /* sizes of those that psb_ack() is to come for */
     uint32_t max_message;
     uint64_t bytes_received;
+    struct buf joins;   /* CHANNEL TLVs for ACCEPT */
     struct buf partial; /* a message that comes in pieces */
     struct buf queue;   /* frames that wait for credit */
     size_t queue_at;

@@ -93,7 +93,8 @@ int psb_accept(psb_client_t *c, const char *protocol,
         return fail(EINVAL);
     if (protocol)
         ok = sluice_tlv_put(&tlvs, SLUICE_TAG_SUBPROTOCOL, str_c(protocol));
-    ok = ok && put_headers(&tlvs, headers, true) &&
+    ok = ok && buf_put_str(&tlvs, buf_str(&c->joins)) &&
+         put_headers(&tlvs, headers, true) &&
          tlvs.n + 8 <= c->link->peer_max_frame;
     if (ok) {
         struct sluice_accept a = {.cid = c->cid, .tlvs = buf_str(&tlvs)};

@@ -77,6 +77,16 @@ static const struct directive backend_directives[] = {
         .help = "Backends get clients in turn, by weight.",
     },
     {
+        .name = "channels_max",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_number,
+        .offset = FIELD(channels_max),
+        .default_text = "256",
+        .max = 1 << 20,
+        .help = "How many channels one client may be subscribed to.",
+    },
+    {
         .name = "delivery",
         .syntax = "at_most_once | at_least_once",
         .contexts = CONF_BACKEND,
@@ -244,6 +254,7 @@ static void backend_defaults(void *conf)
         .loss_code = WS_CLOSE_RESTART,
         .state_max = 64 << 10,
         .cross_backend = true,
+        .channels_max = 256,
         .method = &balance_least_conn,
     };
 }

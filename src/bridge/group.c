@@ -146,3 +146,121 @@ int link_msend(struct link *l, const struct sluice_frame *f)
         deliver(l, &d);
     return 0;
 }
+
+/* ---- channels ---- */
+
+void channel_share(struct channel *c, struct sharing *m, const struct link *of,
+                   uint64_t except, struct sluice_delivered *d)
+{
+    channel_hold(c);
+    LIST_EACH(item, after, &c->members)
+    {
+        struct session *s =
+            CONTAINER(item, struct membership, of_channel)->session;
+        if ((of && s->link != of) || (except && s->cid == except))
+            continue;
+        if (s->stream && s->accepted)
+            count(d, session_share(s, m));
+    }
+    channel_release(c);
+}
+
+/* With cross_backend off a link has its own clients only. */
+static const struct link *limit_of(const struct link *l)
+{
+    return l->backend->pool->conf->set.cross_backend ? NULL : l;
+}
+
+int link_publish(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_publish p;
+
+    int rc = sluice_publish_get(&p, f);
+    if (rc < 0)
+        return rc;
+    struct sluice_delivered d = {.token = p.token};
+    struct channel *c = channel_find(&l->backend->pool->channels, p.channel);
+    if (!text_is_bad(l, f, p.opcode, p.data) && c) {
+        struct sharing m = {.opcode = p.opcode, .data = p.data};
+        channel_share(c, &m, limit_of(l), p.except, &d);
+        sharing_fini(&m);
+    }
+    if (p.notify)
+        deliver(l, &d);
+    return 0;
+}
+
+/* The ids of members, as many as the backend takes in one frame; the count is
+ * of all. */
+int link_presence(struct link *l, const struct sluice_frame *f)
+{
+    struct sluice_presence_req q;
+    struct buf ids = {0};
+
+    int rc = sluice_presence_req_get(&q, f);
+    if (rc < 0)
+        return rc;
+    struct sluice_presence p = {.token = q.token, .list = q.list};
+    struct channel *c = channel_find(&l->backend->pool->channels, q.channel);
+    const struct link *of = limit_of(l);
+    if (c) {
+        LIST_EACH(item, after, &c->members)
+        {
+            struct session *s =
+                CONTAINER(item, struct membership, of_channel)->session;
+            if (of && s->link != of)
+                continue;
+            p.count++;
+            if (q.list && ids.n + 12 <= l->peer_max_frame)
+                sluice_ids_append(&ids, s->cid);
+        }
+    }
+    p.ids = buf_str(&ids);
+    sluice_presence_put(&l->scratch, &p);
+    link_send_scratch(l);
+    buf_fini(&ids);
+    return 0;
+}
+
+static int join(struct session *s, struct str name)
+{
+    struct pool *p = s->link->backend->pool;
+
+    if (!name.n || name.n > SLUICE_CHANNEL_MAX ||
+        !channel_join(&p->channels, s, name, (size_t)p->conf->set.channels_max))
+        return -SLUICE_ERROR_LIMIT;
+    return 0;
+}
+
+int session_subscribe(struct session *s, const struct sluice_frame *f)
+{
+    struct str rest = sluice_payload(f), name;
+
+    int rc = sluice_channels_check(f);
+    while (rc == 0 && sluice_channel_next(&rest, &name) == 1)
+        rc = join(s, name);
+    return rc;
+}
+
+int session_unsubscribe(struct session *s, const struct sluice_frame *f)
+{
+    struct str rest = sluice_payload(f), name;
+
+    int rc = sluice_channels_check(f);
+    if (rc == 0 && !rest.n)
+        channels_leave(s);
+    while (rc == 0 && sluice_channel_next(&rest, &name) == 1)
+        channel_leave(s, name);
+    return rc;
+}
+
+int session_subscribe_tlvs(struct session *s, struct str tlvs)
+{
+    struct sluice_tlv t;
+    int rc = 0;
+
+    while (rc == 0 && sluice_tlv_next(&tlvs, &t) == 1)
+        if (t.tag == SLUICE_TAG_CHANNEL)
+            rc = join(s, t.value);
+    return rc;
+}

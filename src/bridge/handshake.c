@@ -219,6 +219,9 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
         return -SLUICE_ERROR_UNSUPPORTED;
     if (!s->stream) {
         rc = collect_fields(s, a.tlvs, &fields, &protocol);
+        /* Before the 101, so that the client misses nothing after it. */
+        if (rc == 0)
+            rc = session_subscribe_tlvs(s, a.tlvs);
         if (rc < 0) {
             buf_fini(&fields);
             return rc;

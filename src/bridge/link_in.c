@@ -242,6 +242,10 @@ static int dispatch_client(struct link *l, struct session *s,
                             SLUICE_SEVERITY_INFO, 0, "no backend to move to");
         return 0;
     }
+    if (type == SLUICE_SUBSCRIBE)
+        return session_subscribe(s, f);
+    if (type == SLUICE_UNSUBSCRIBE)
+        return session_unsubscribe(s, f);
     if (type == SLUICE_TERMINATE)
         session_abort(s, ENDING_TERMINATED);
     else if (type == SLUICE_PAUSE || type == SLUICE_UNPAUSE)
@@ -324,6 +328,10 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
         return link_broadcast(l, f);
     case SLUICE_MSEND:
         return link_msend(l, f);
+    case SLUICE_PUBLISH:
+        return link_publish(l, f);
+    case SLUICE_PRESENCE_REQ:
+        return link_presence(l, f);
     case SLUICE_ACCEPT:
     case SLUICE_REJECT:
     case SLUICE_CLOSE:
@@ -339,6 +347,8 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_PONG:
     case SLUICE_PAUSE:
     case SLUICE_UNPAUSE:
+    case SLUICE_SUBSCRIBE:
+    case SLUICE_UNSUBSCRIBE:
     case SLUICE_HTTP_BODY:
     case SLUICE_HTTP_RES:
     case SLUICE_HTTP_INFO:
@@ -359,12 +369,8 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_RESUME_END:
     case SLUICE_STATE:
     case SLUICE_RAW:
-    case SLUICE_SUBSCRIBE:
-    case SLUICE_UNSUBSCRIBE:
-    case SLUICE_PUBLISH:
     case SLUICE_BSTREAM:
     case SLUICE_DELIVERED:
-    case SLUICE_PRESENCE_REQ:
     case SLUICE_PRESENCE:
     case SLUICE_HTTP_REQ:
     case SLUICE_HTTP_DONE:

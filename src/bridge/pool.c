@@ -44,6 +44,7 @@ void pool_destroy_if_done(struct pool *p)
     list_remove(&p->link);
     generation_unref(p->generation);
     free(p->balance.peers);
+    channels_fini(&p->channels);
     free((void *)(uintptr_t)p->name.p);
     free(p);
 }

@@ -45,6 +45,8 @@ static bool put_resume(struct session *s, bool foreign)
     if (k->state)
         ok &=
             sluice_tlv_put(out, SLUICE_TAG_STATE, str_n(k->state, k->state_n));
+    for (struct membership *m = s->channels; m; m = m->next)
+        ok &= sluice_tlv_put(out, SLUICE_TAG_CHANNEL, m->channel->name);
     return sluice_frame_end(out, begin, ok);
 }
 

@@ -392,6 +392,7 @@ static void finish(struct session *s, enum ending ending)
               s->seq_in, s->seq_out);
     end_request(s); /* its log line may name the backend */
     session_leave_backend(s);
+    channels_leave(s);
 }
 
 /* Before the 101 there is a request to answer and no stream. */

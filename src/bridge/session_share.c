@@ -187,6 +187,7 @@ static void share_now(struct session *s, struct shared *m)
         m->references++;
         line_add(s, m, true);
     } else {
+        stream_no_hurry(s->stream);
         give(s, m);
     }
 }

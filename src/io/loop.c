@@ -29,6 +29,7 @@ struct loop *loop_create(void)
 
     list_init(&loop->tasks);
     list_init(&loop->next);
+    list_init(&loop->crowd);
     list_init(&loop->graves);
     loop->read_capacity = LOOP_READ_SIZE;
     loop->read_buffer = xmalloc(loop->read_capacity);
@@ -49,10 +50,23 @@ static void run_list(struct list *from)
     }
 }
 
+static void run_crowd(struct loop *loop)
+{
+    struct list *link;
+
+    for (int i = 0; i < LOOP_CROWD_MAX; i++) {
+        if (!(link = list_pop_front(&loop->crowd)))
+            return;
+        struct loop_task *task = CONTAINER(link, struct loop_task, link);
+        task->run(task);
+    }
+}
+
 static void end_turn(struct loop *loop)
 {
     for (int i = 0; i < TASK_ROUNDS && !list_is_empty(&loop->tasks); i++)
         run_list(&loop->tasks);
+    run_crowd(loop);
     run_list(&loop->graves);
     loop->clock_fresh = false;
     loop->turns++;
@@ -76,7 +90,8 @@ void loop_destroy(struct loop *loop)
 
 void loop_turn(struct loop *loop, bool wait)
 {
-    bool idle = list_is_empty(&loop->tasks) && list_is_empty(&loop->next);
+    bool idle = list_is_empty(&loop->tasks) && list_is_empty(&loop->next) &&
+                list_is_empty(&loop->crowd);
     struct list next;
 
     list_init(&next);
@@ -118,6 +133,12 @@ void loop_defer_next(struct loop *loop, struct loop_task *task)
 {
     if (!list_is_linked(&task->link))
         list_push_back(&loop->next, &task->link);
+}
+
+void loop_defer_crowd(struct loop *loop, struct loop_task *task)
+{
+    if (!list_is_linked(&task->link))
+        list_push_back(&loop->crowd, &task->link);
 }
 
 void loop_cancel(struct loop_task *task)

@@ -34,6 +34,14 @@ static void tell_end(struct stream *s)
         s->events->on_end(s->owner, STREAM_EOF, 0);
 }
 
+static void flush_soon(struct stream *s)
+{
+    if (s->in_crowd)
+        loop_cancel(&s->flush);
+    s->in_crowd = false;
+    loop_defer(s->loop, &s->flush);
+}
+
 static void set_error(struct stream *s, int error)
 {
     if (!s->error)
@@ -42,7 +50,7 @@ static void set_error(struct stream *s, int error)
      * last bytes to leave. */
     s->ended = false;
     queue_drop(&s->queue, s->loop->blocks, s->queue.n);
-    loop_defer(s->loop, &s->flush);
+    flush_soon(s);
 }
 
 static void bury_stream(struct loop_task *task)
@@ -101,6 +109,7 @@ static size_t write_queue(struct stream *s)
 static void run_flush(struct loop_task *task)
 {
     struct stream *s = CONTAINER(task, struct stream, flush);
+    s->in_crowd = false;
     if (s->connecting && !s->error)
         return;
     bool news = s->drained;
@@ -120,7 +129,7 @@ void stream_flush(struct stream *s)
         return;
     if (write_queue(s)) {
         s->drained = true;
-        loop_defer(s->loop, &s->flush);
+        flush_soon(s);
     }
 }
 
@@ -131,11 +140,24 @@ static bool takes_output(struct stream *s)
 
 static void queued_more(struct stream *s)
 {
+    if (s->no_hurry) {
+        s->no_hurry = false;
+        if (!list_is_linked(&s->flush.link)) {
+            s->in_crowd = true;
+            loop_defer_crowd(s->loop, &s->flush);
+        }
+        return;
+    }
     /* The callbacks wait for the turn's end; a long queue does not. */
     if (s->queue.n >= PUT_FLUSH && s->writable && !s->connecting &&
         write_queue(s))
         s->drained = true;
-    loop_defer(s->loop, &s->flush);
+    flush_soon(s);
+}
+
+void stream_no_hurry(struct stream *s)
+{
+    s->no_hurry = true;
 }
 
 void stream_put(struct stream *s, const void *p, size_t n)
@@ -198,7 +220,7 @@ void stream_send(struct stream *s, const struct iovec *iov, int n)
         return;
     queue_rest(s, iov, n, sent);
     if (s->queue.n || s->drained)
-        loop_defer(s->loop, &s->flush);
+        flush_soon(s);
 }
 
 ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n)
@@ -230,7 +252,7 @@ void stream_shutdown(struct stream *s)
     if (!takes_output(s))
         return;
     s->finishing = true;
-    loop_defer(s->loop, &s->flush);
+    flush_soon(s);
 }
 
 /* ---- reading ---- */
@@ -438,7 +460,7 @@ static void finish_connect(struct stream *s)
     }
     s->writable = true;
     if (s->queue.n || s->finishing)
-        loop_defer(s->loop, &s->flush);
+        flush_soon(s);
     if (s->events->on_connect)
         s->events->on_connect(s->owner);
 }
@@ -460,7 +482,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     if (what & EV_WRITE && !s->writable) {
         s->writable = true;
         s->drained = true;
-        loop_defer(s->loop, &s->flush);
+        flush_soon(s);
     }
     if (what & EV_WRITE && s->read_wants_write) {
         s->read_wants_write = false;

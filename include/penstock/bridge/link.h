@@ -14,6 +14,7 @@
 #define PENSTOCK_BRIDGE_LINK_H
 
 #include "base/buf.h"
+#include "bridge/channels.h"
 #include "bridge/pool.h"
 #include "bridge/slots.h"
 #include "io/stream.h"
@@ -27,6 +28,8 @@
 
 struct backend;
 struct link_client;
+struct session;
+struct sharing;
 
 enum {
     LINK_APPS_MAX = 64,     /* SLUICE section 15 */
@@ -45,7 +48,7 @@ enum {
 #define LINK_FEATURES                                                          \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT |                     \
      SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME | SLUICE_FEATURE_STATE |      \
-     SLUICE_FEATURE_MOVE)
+     SLUICE_FEATURE_MOVE | SLUICE_FEATURE_CHANNELS)
 
 enum link_state {
     LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */
@@ -176,6 +179,7 @@ struct pool {
     struct balance balance;
     size_t clients;     /* those who have an id */
     struct list losses; /* of backends whose sessions wait for another */
+    struct channels channels;
     bool retired; /* no longer configured: dies when its last backend does */
 };
 
@@ -251,9 +255,21 @@ int link_unregister(struct link *l, const struct sluice_frame *f);
 
 /* ---- group.c ---- */
 
-/* BROADCAST and MSEND.  0, or a negated link-fatal code. */
+/* To groups.  0, or a negated link-fatal code. */
 int link_broadcast(struct link *l, const struct sluice_frame *f);
 int link_msend(struct link *l, const struct sluice_frame *f);
+int link_publish(struct link *l, const struct sluice_frame *f);
+int link_presence(struct link *l, const struct sluice_frame *f);
+
+/* SUBSCRIBE and UNSUBSCRIBE, and the CHANNELs of ACCEPT.  0, or a negated
+ * client-fatal code. */
+int session_subscribe(struct session *s, const struct sluice_frame *f);
+int session_unsubscribe(struct session *s, const struct sluice_frame *f);
+int session_subscribe_tlvs(struct session *s, struct str tlvs);
+
+/* To a channel's members: of one link (NULL: of all), but one id (0: none). */
+void channel_share(struct channel *c, struct sharing *m, const struct link *of,
+                   uint64_t except, struct sluice_delivered *d);
 
 /* ---- link_client.c ---- */
 

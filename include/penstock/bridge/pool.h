@@ -64,10 +64,11 @@ struct pool_settings {
     uint64_t max_clients; /* of one worker; 0: no limit */
     enum loss_mode loss_mode;
     uint64_t hold_ms;
-    unsigned loss_code; /* close code when a backend is lost for good */
-    bool at_least_once; /* delivery */
-    uint64_t state_max; /* bytes of a session's state */
-    bool cross_backend; /* broadcasts reach clients of its siblings */
+    unsigned loss_code;    /* close code when a backend is lost for good */
+    bool at_least_once;    /* delivery */
+    uint64_t channels_max; /* of one client */
+    uint64_t state_max;    /* bytes of a session's state */
+    bool cross_backend;    /* broadcasts reach clients of its siblings */
     const struct balance_method *method;
     const char *socket_dir; /* of spawned backends; NULL: the default */
 };

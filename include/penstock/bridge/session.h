@@ -11,6 +11,7 @@
 #ifndef PENSTOCK_BRIDGE_SESSION_H
 #define PENSTOCK_BRIDGE_SESSION_H
 
+#include "bridge/channels.h"
 #include "bridge/conf.h"
 #include "bridge/deflate.h"
 #include "bridge/endings.h"
@@ -85,6 +86,7 @@ struct session {
     struct session_deflate *deflate; /* NULL: not agreed on */
     struct keep *keep;               /* for another backend; NULL: none may */
     struct shared *close_reason;     /* of the client, or NULL */
+    struct membership *channels;     /* it is subscribed to */
     struct shared_wait *waiting;
     size_t waiting_bytes;
     struct line *line; /* output that the stream does not have yet, or NULL */

@@ -21,7 +21,8 @@ struct timers;
 struct blocks;
 
 enum {
-    LOOP_READ_SIZE = 128 * 1024 /* bytes asked of the kernel at once */
+    LOOP_READ_SIZE = 128 * 1024, /* bytes asked of the kernel at once */
+    LOOP_CROWD_MAX = 256,        /* tasks of loop_defer_crowd() in one turn */
 };
 
 /* Something that asks to be called once; zeroed: it does not ask. */
@@ -36,6 +37,7 @@ struct loop {
     struct blocks *blocks; /* io/queue.c's spare output blocks */
     struct list tasks;     /* run at the end of this turn */
     struct list next;      /* run in the next turn */
+    struct list crowd;     /* run at the end of this turn, or of later ones */
     struct list graves;    /* run after all tasks of this turn */
     uint8_t *read_buffer;
     size_t read_capacity;
@@ -61,6 +63,10 @@ void loop_enter(struct loop *loop);
  * asking once. */
 void loop_defer(struct loop *loop, struct loop_task *task);
 void loop_defer_next(struct loop *loop, struct loop_task *task);
+
+/* Run task soon: of those that ask so only LOOP_CROWD_MAX run in a turn, so
+ * that thousands that have the same to do hold nobody else up. */
+void loop_defer_crowd(struct loop *loop, struct loop_task *task);
 
 /* It asks no more; fine when it did not. */
 void loop_cancel(struct loop_task *task);

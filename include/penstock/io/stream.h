@@ -87,6 +87,8 @@ struct stream {
     bool drained;    /* on_written is owed */
     bool resumed;    /* left-over input is to be shown again */
     bool closed;
+    bool no_hurry; /* stream_no_hurry(), until something is put */
+    bool in_crowd; /* flush waits in loop_defer_crowd() */
     uint8_t *kept; /* left-over input, or NULL */
     size_t kept_n, kept_capacity;
     struct queue queue;     /* what waits to be written */
@@ -123,6 +125,10 @@ void stream_put(struct stream *s, const void *p, size_t n);
  * more.  For payload shared between many streams. */
 void stream_put_ref(struct stream *s, const void *p, size_t n,
                     queue_done_fn *done, void *arg);
+
+/* What is put next is put on very many streams at once: it may leave some
+ * turns later, so that it holds nobody else up, unless something follows. */
+void stream_no_hurry(struct stream *s);
 
 /* Do not wait for the turn's end; on_written and on_end do. */
 void stream_flush(struct stream *s);

@@ -198,6 +198,7 @@ int world_begin(void **state)
         .name = STR_INIT("test"),
         .set = {.client_window = 65536,
                 .reply_window = 65536,
+                .channels_max = 4,
                 .link_window_in = 1 << 20,
                 .link_window_out = 1 << 20,
                 .max_frame = 65536,

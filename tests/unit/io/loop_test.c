@@ -4,7 +4,7 @@
 #include "support/test.h"
 
 static struct loop *loop;
-static char order[64];
+static char order[1024];
 
 struct step {
     struct loop_task task;
@@ -69,6 +69,26 @@ static void asking_twice_is_asking_once(void **state)
     loop_defer_next(loop, &a.task);
     turn("ab");
     turn("");
+}
+
+static void a_crowd_runs_some_at_a_time_behind_the_others(void **state)
+{
+    (void)state;
+    static struct step crowd[LOOP_CROWD_MAX + 2];
+    struct step a = step('a');
+    for (size_t i = 0; i < LOOP_CROWD_MAX + 2; i++) {
+        crowd[i] = step(i < LOOP_CROWD_MAX ? 'x' : 'y');
+        loop_defer_crowd(loop, &crowd[i].task);
+    }
+    loop_cancel(&crowd[LOOP_CROWD_MAX + 1].task);
+    loop_defer(loop, &a.task);
+    loop_turn(loop, false);
+    assert_int_equal(strlen(order), LOOP_CROWD_MAX + 1);
+    assert_int_equal(order[0], 'a');
+    assert_int_equal(order[LOOP_CROWD_MAX], 'x');
+    order[0] = '\0';
+    loop_turn(loop, true); /* does not wait: somebody is left */
+    assert_string_equal(order, "y");
 }
 
 static void a_cancelled_task_does_not_run(void **state)
@@ -152,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOOP_TEST(asking_twice_is_asking_once),
+        LOOP_TEST(a_crowd_runs_some_at_a_time_behind_the_others),
         LOOP_TEST(a_cancelled_task_does_not_run),
         LOOP_TEST(next_turns_tasks_run_in_the_next_turn_even_without_events),
         LOOP_TEST(a_task_that_asks_for_ever_does_not_hold_the_turn),
