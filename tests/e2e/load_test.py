@@ -49,6 +49,7 @@ class LoadTest(PenstockTestCase):
 
     def test_wrk_on_every_kind_of_answer(self):
         p, url = self.start()
+        wait_for("both workers", lambda: len(p.workers()) == 2)
         workers = p.workers()
         before = [descriptors(pid) for pid in workers]
         for path in ("/return", "/files/small", "/files/large", "/proxied/x"):
