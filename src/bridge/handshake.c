@@ -78,6 +78,7 @@ static bool is_reserved(struct str name)
 {
     return http_field_is_hop_by_hop(name) ||
            str_starts_nocase(name, STR("Sec-WebSocket-")) ||
+           str_starts_nocase(name, STR("WebSocket-")) || /* of hixie-75 */
            str_eq_nocase(name, STR("Content-Length"));
 }
 

@@ -59,7 +59,8 @@ question_of(struct request *r, const struct websocket_conf *conf)
         .key2 = http_head_find(h, STR("Sec-WebSocket-Key2")),
         .key2_count = http_head_count(h, STR("Sec-WebSocket-Key2")),
         .versions = conf->versions,
-        .has_body = !r->body_complete,
+        .has_body = h->body == BODY_CHUNKED ||
+                    (h->body == BODY_LENGTH && h->content_length),
     };
 }
 

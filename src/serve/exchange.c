@@ -237,6 +237,8 @@ void exchange_raw(struct request *r, struct span *in)
     r->request_length += n;
     if (!r->body_discarded && r->handler && r->handler->on_body)
         r->handler->on_body(r, p, n, false);
+    if (!r->raw_left && r->raw_ends)
+        exchange_body_end(r);
 }
 
 void exchange_body_end(struct request *r)

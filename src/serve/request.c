@@ -48,9 +48,15 @@ bool request_is_tls(const struct request *r)
 
 void request_expect_raw(struct request *r, size_t n)
 {
-    check(r->body_complete && !r->body_ended);
+    check(r->body_complete && !r->raw_left && !request_is_sub(r));
     r->raw_left = n;
-    r->body_complete = false;
+    /* Who waited in a step before may have been told the end already. */
+    r->raw_ends = r->body_ended;
+    r->body_complete = r->body_ended = false;
+    if (!r->raw_ends)
+        return;
+    stream_resume(r->client->stream);
+    client_wait_for_body(r->client);
 }
 
 static bool is_reading(const struct request *main)

@@ -3,10 +3,12 @@
 
 import hashlib
 import struct
+import threading
 import unittest
 
-from support.gateway import SharedGatewayTestCase
+from support.gateway import BridgeTestCase, SharedGatewayTestCase
 from support.penstock import PenstockTestCase, wait_for
+from support.raw import Origin
 from support.websocket import (
     BINARY, KEY, PING, PONG, TEXT, Client, Ended, close_frame, encode,
 )
@@ -259,6 +261,41 @@ class SecretTest(PenstockTestCase):
         self.assertEqual(c.fields["connection"], "keep-alive")
         c.send(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual(c.read_head(), 404)
+
+
+class AuthTest(BridgeTestCase):
+    def test_the_secret_behind_a_question_that_takes_its_time(self):
+        told = threading.Event()
+
+        def respond(peer):
+            told.wait(20)
+            peer.reply("")
+
+        origin = Origin(respond)
+        self.addCleanup(origin.stop)
+        self.addCleanup(told.set)
+        p, _ = self.gateway(
+            location="websocket_versions 76; auth_request /auth;",
+            front="",
+        )
+        config = p.config.replace("location /ws", (
+            f"location /auth {{ proxy_pass http://127.0.0.1:{origin.port}; }}"
+            " location /ws"
+        ))
+        p.configure(config)
+        p.reload()
+        for early in (8, 3, 0):
+            told.clear()
+            asked = len(origin.requests)
+            c = Old(p.port(), KEYS, SECRET[:early], wait=False)
+            self.addCleanup(c.socket.close)
+            wait_for("the question", lambda: len(origin.requests) > asked)
+            told.set()
+            c.send(SECRET[early:])
+            self.assertEqual(c.read_head(), 101)
+            self.assertEqual(c.take(16), ANSWER)
+            c.text(b"hello")
+            self.assertEqual(c.message(), b"hello")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ struct request {
     uint64_t bytes_sent; /* to the client, head and body */
     uint64_t body_sent;
     size_t raw_left;    /* request_expect_raw() */
+    bool raw_ends;      /* its last byte is the end that was said before */
     bool body_complete; /* no more of the request body will come */
     bool body_ended;    /* and the reader has said so */
     bool body_paused;

@@ -164,6 +164,7 @@ static void refuses_an_accept_that_could_break_the_answer(void **state)
         {"Connection", "close", NULL},
         {"upgrade", "h2c", NULL},
         {"Sec-WebSocket-Extensions", "x", NULL},
+        {"websocket-location", "ws://x/", NULL},
         {"Content-Length", "5", NULL},
         {"Transfer-Encoding", "chunked", NULL},
         {NULL, NULL, "c"},
