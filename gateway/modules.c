@@ -11,22 +11,25 @@
 #include "serve/access_log.h"
 #include "serve/auth_request.h"
 #include "serve/body.h"
+#include "serve/body_filters.h"
 #include "serve/core.h"
+#include "serve/encodings.h"
 #include "serve/headers.h"
 #include "serve/limit.h"
 #include "serve/mirror.h"
+#include "serve/pages.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
 #include "serve/resolving.h"
 #include "serve/rewrite.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
+#include "serve/stats.h"
 #include "serve/temp.h"
 #include "serve/try_files.h"
 #include "serve/tuning.h"
 #include "serve/types.h"
 #include "serve/upstream.h"
-#include "serve/userid.h"
 #include "serve/variables.h"
 #include "serve/zone.h"
 #include "settings.h"
@@ -67,9 +70,20 @@ struct conf_module *const gateway_modules[] = {
     &websocket_module,
     &backend_pass_module,
     &tuning_module,
+    &encoding_module,
+    &gzip_module,
+    &gunzip_module,
+    &brotli_module,
+    &precompressed_module,
+    &sub_filter_module,
+    &charset_module,
+    &addition_module,
+    &ssi_module,
+    &slice_module,
+    &autoindex_module,
+    &empty_gif_module,
+    &stub_status_module,
     &headers_module,
-    &userid_module,
-    &browser_module,
     &zone_module, /* the last: all others have named their zones */
     NULL,
 };
@@ -77,8 +91,6 @@ struct conf_module *const gateway_modules[] = {
 const struct variable *const gateway_variables[] = {
     serve_variables,
     connection_variables,
-    userid_variables,
-    browser_variables,
     path_variables,
     limit_variables,
     proxy_variables,
@@ -86,6 +98,10 @@ const struct variable *const gateway_variables[] = {
     body_variables,
     ssl_variables,
     websocket_variables,
+    encoding_variables,
+    ssi_variables,
+    slice_variables,
+    stats_variables,
     NULL,
 };
 /* clang-format on */
@@ -93,5 +109,6 @@ const struct variable *const gateway_variables[] = {
 void modules_start(void)
 {
     tls_start();
+    stats_start();
     request_set_upgrade(bridge_upgrade);
 }

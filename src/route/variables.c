@@ -155,6 +155,24 @@ bool variable_eval(struct variable *v, struct evaluation *e, struct str *out)
     return found;
 }
 
+bool variables_eval_name(const struct variables *vs, struct evaluation *e,
+                         struct str name, struct str *out)
+{
+    struct variable *known = map_find(&vs->by_name, name);
+    if (known)
+        return variable_eval(known, e, out);
+    const struct variable *row = find_row(vs, name);
+    if (!row)
+        return false;
+    struct variable v = *row;
+    size_t prefix_n = strlen(row->name);
+    v.slot = 0;
+    v.flags &= ~(unsigned)VARIABLE_CACHED;
+    if (prefix_n && row->name[prefix_n - 1] == '_')
+        v.rest = str_slice(name, prefix_n, name.n);
+    return variable_eval(&v, e, out);
+}
+
 /* ---- named groups ---- */
 
 struct regex_names *regex_names_define(struct variables *vs,

@@ -9,6 +9,7 @@
 #include "exchange.h"
 #include "serve/core.h"
 #include "serve/ssl.h"
+#include "serve/stats.h"
 #include "steps.h"
 
 enum {
@@ -37,6 +38,7 @@ static void die(struct client *c)
     if (c->state == CLIENT_DEAD)
         return;
     c->state = CLIENT_DEAD;
+    stats_closed(c);
     timer_clear(&c->timer);
     generation_unref(c->generation);
     c->generation = NULL;
@@ -198,6 +200,7 @@ void client_request_done(struct client *c)
         r->keep_alive && !c->eof && !c->listeners->draining && c->slot->listen;
 
     c->request = NULL;
+    stats_client(c);
     if (r->taken) {
         c->stream = NULL;
         die(c);
@@ -225,6 +228,7 @@ static void begin_head(struct client *c)
     const struct core_conf *conf = listen_conf(l);
 
     c->state = CLIENT_HEAD;
+    stats_client(c);
     c->pipelined = c->left_over;
     c->left_over = false;
     c->generation = generation_ref(c->listeners->generation);
@@ -244,6 +248,8 @@ static void take_head(struct client *c, const struct http_head *head)
     c->listeners->requests++;
     client_wait_for(c, WAIT_NOTHING, 0);
     c->request = exchange_create(c, g, head);
+    stats_client(c);
+    stats_request();
     c->request->pipelined = c->pipelined;
     steps_begin(c->request);
     client_wait_for_body(c);
@@ -416,6 +422,7 @@ void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
     timer_init(&c->timer, on_timer);
     list_push_back(&ls->clients, &c->link);
     ls->connections++;
+    stats_accepted();
     c->stream = stream_open(ls->loop, fd, &client_events, c);
     client_wait_for(c, WAIT_REQUEST, conf->client_header_timeout_ms);
     if (slot->listen->ssl && ssl_accept(c) == -1)

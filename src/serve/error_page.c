@@ -2,6 +2,7 @@
 #include "serve/error_page.h"
 
 #include "base/check.h"
+#include "base/version.h"
 #include "serve/core.h"
 
 /* ---- the directive ---- */
@@ -165,36 +166,27 @@ static struct str title_of(struct request *r, unsigned status)
     }
 }
 
-/* A client may have a hand in server_tokens with variables. */
-static struct str escape_html(struct request *r, struct str s)
+struct str error_page_text(struct request *r, unsigned status)
 {
-    struct buf b = {0};
+    bool tokens = core_conf_of(r->location)->server_tokens != TOKENS_OFF;
+    struct str title = title_of(r, status);
 
-    for (size_t i = 0; i < s.n; i++)
-        if (strchr("<>&\"", s.p[i]))
-            buf_printf(&b, "&#%d;", s.p[i]);
-        else
-            buf_put_u8(&b, (uint8_t)s.p[i]);
-    s = arena_str(r->arena, buf_str(&b));
-    buf_fini(&b);
-    return s;
+    return arena_printf(
+        r->arena,
+        "<!doctype html>\n<html>\n<head><title>%.*s</title></head>\n"
+        "<body style=\"text-align:center;font-family:sans-serif\">\n"
+        "<h1>%.*s</h1>\n<hr>\n<p>%s</p>\n</body>\n</html>\n",
+        STR_ARG(title), STR_ARG(title),
+        tokens ? PENSTOCK_TOKEN : PENSTOCK_NAME);
 }
 
 int error_page_builtin(struct request *r, unsigned status)
 {
-    struct str server = response_server(r);
     bool has_body = status >= 300 && status != 304;
-    struct str title = title_of(r, status);
+    struct str body = has_body ? error_page_text(r, status) : STR("");
 
     if (status >= 494 && status <= 497)
         status = 400;
-    if (!has_body)
-        return request_respond(r, status, STR(""), STR(""));
-    struct str body = arena_printf(
-        r->arena,
-        "<!doctype html>\n<html>\n<head><title>%.*s</title></head>\n"
-        "<body style=\"text-align:center;font-family:sans-serif\">\n"
-        "<h1>%.*s</h1>\n<hr>\n<p>%.*s</p>\n</body>\n</html>\n",
-        STR_ARG(title), STR_ARG(title), STR_ARG(escape_html(r, server)));
-    return request_respond(r, status, STR("text/html"), body);
+    return request_respond(r, status, has_body ? STR("text/html") : STR(""),
+                           body);
 }

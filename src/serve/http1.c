@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/version.h"
+#include "filter/filters.h"
 #include "http/writer.h"
 #include "serve/client.h"
 #include "serve/core.h"
@@ -16,10 +18,12 @@ enum {
 
 /* One response head is built at a time; the memory is kept. */
 static struct buf head_buf;
+static struct buf tail_buf; /* a last chunk with trailers */
 
 void http1_fini(void)
 {
     buf_fini(&head_buf);
+    buf_fini(&tail_buf);
 }
 
 /* A Location that is a path becomes absolute (absolute_redirect). */
@@ -49,6 +53,11 @@ static void put_location(struct buf *b, struct request *r,
     buf_put_str(b, STR("\r\n"));
 }
 
+static struct str server_text(unsigned tokens)
+{
+    return tokens == TOKENS_OFF ? STR(PENSTOCK_NAME) : STR(PENSTOCK_TOKEN);
+}
+
 static bool status_has_no_body(unsigned status)
 {
     return status < 200 || status == 204 || status == 304;
@@ -58,10 +67,15 @@ static bool status_has_no_body(unsigned status)
 static void choose_framing(struct request *r, const struct core_conf *conf)
 {
     struct response *p = &r->response;
+    bool can_chunk = r->head.version >= 11 && conf->chunked_transfer_encoding;
 
-    if (p->content_length >= 0 || p->header_only)
+    if (p->header_only)
         return;
-    if (r->head.version >= 11 && conf->chunked_transfer_encoding)
+    if (p->expect_trailers && can_chunk)
+        p->content_length = -1;
+    if (p->content_length >= 0)
+        return;
+    if (can_chunk)
         p->chunked = true;
     else
         r->keep_alive = false;
@@ -89,9 +103,8 @@ static void put_head(struct buf *b, struct request *r)
     steps_decide_keep_alive(r);
     choose_framing(r, conf);
     http_put_status_line(b, p->status, STR(""));
-    struct str server = p->server.p ? p->server : response_server(r);
-    if (server.n)
-        http_put_field(b, STR("Server"), server);
+    http_put_field(b, STR("Server"),
+                   p->server.p ? p->server : server_text(conf->server_tokens));
     http_put_field(b, STR("Date"), p->date.p ? p->date : clock_http_date());
     if (p->content_type.n)
         http_put_field(b, STR("Content-Type"), p->content_type);
@@ -143,6 +156,19 @@ static void add_piece(struct pieces *out, const void *p, size_t n)
     out->total += n;
 }
 
+static void add_trailers(struct request *r, struct pieces *out)
+{
+    const struct response *p = &r->response;
+
+    filters_run_trailers(r);
+    buf_clear(&tail_buf);
+    buf_put_str(&tail_buf, STR("0\r\n"));
+    for (size_t i = 0; i < p->trailers_n; i++)
+        http_put_field(&tail_buf, p->trailers[i].name, p->trailers[i].value);
+    http_put_head_end(&tail_buf);
+    add_piece(out, tail_buf.p, tail_buf.n);
+}
+
 static void add_body(struct request *r, struct pieces *out,
                      const struct iovec *iov, int n, size_t size, bool last,
                      char chunk_head[HTTP_CHUNK_HEAD_MAX])
@@ -156,7 +182,9 @@ static void add_body(struct request *r, struct pieces *out,
         return;
     if (size)
         add_piece(out, "\r\n", 2);
-    if (last)
+    if (last && r->response.expect_trailers)
+        add_trailers(r, out);
+    else if (last)
         add_piece(out, "0\r\n\r\n", 5);
 }
 

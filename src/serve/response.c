@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/version.h"
+#include "base/clock.h"
 #include "exchange.h"
 #include "filter/filters.h"
 #include "serve/core.h"
@@ -27,20 +27,41 @@ struct file_send {
 
 /* ---- fields ---- */
 
+static void grow(struct request *r, struct response_field **fields, size_t n,
+                 size_t *capacity)
+{
+    if (n < *capacity)
+        return;
+    *capacity = *capacity ? *capacity * 2 : 16;
+    struct response_field *bigger =
+        arena_alloc(r->arena, *capacity * sizeof *bigger);
+    if (n)
+        memcpy(bigger, *fields, n * sizeof *bigger);
+    *fields = bigger;
+}
+
 void response_add(struct request *r, struct str name, struct str value)
 {
     struct response *p = &r->response;
 
-    if (p->fields_n == p->fields_capacity) {
-        size_t capacity = p->fields_capacity ? p->fields_capacity * 2 : 16;
-        struct response_field *bigger =
-            arena_alloc(r->arena, capacity * sizeof *bigger);
-        if (p->fields_n)
-            memcpy(bigger, p->fields, p->fields_n * sizeof *bigger);
-        p->fields = bigger;
-        p->fields_capacity = capacity;
-    }
+    grow(r, &p->fields, p->fields_n, &p->fields_capacity);
     p->fields[p->fields_n++] = (struct response_field){name, value};
+}
+
+void response_add_trailer(struct request *r, struct str name, struct str value)
+{
+    struct response *p = &r->response;
+
+    grow(r, &p->trailers, p->trailers_n, &p->trailers_capacity);
+    p->trailers[p->trailers_n++] = (struct response_field){name, value};
+}
+
+time_t response_modified(const struct request *r)
+{
+    if (r->response.last_modified != -1)
+        return r->response.last_modified;
+    struct str text = response_find(r, STR("Last-Modified"));
+    return text.p ? clock_parse_http(text) : -1;
 }
 
 struct str response_find(const struct request *r, struct str name)
@@ -244,7 +265,7 @@ void request_send_file(struct request *r, int fd, off_t offset, uint64_t n)
         request_send_body(r, NULL, 0, true);
         return;
     }
-    f->read = r->filters || request_is_sub(r);
+    f->read = r->filters || r->response.expect_trailers || request_is_sub(r);
     if (!f->read)
         request_send_head(r);
     r->file = f;
@@ -264,21 +285,4 @@ void request_drained(struct request *r)
         if (r->handler && r->handler->on_drain)
             r->handler->on_drain(r);
     }
-}
-
-struct str response_server(struct request *r)
-{
-    const struct core_conf *conf = core_conf_of(r->location);
-
-    switch ((enum server_tokens)conf->server_tokens) {
-    case TOKENS_OFF:
-        return STR(PENSTOCK_NAME);
-    case TOKENS_TEXT:
-        break;
-    case TOKENS_ON:
-    case TOKENS_BUILD:
-        return STR(PENSTOCK_TOKEN);
-    }
-    struct str text = value_eval(conf->server_text, &r->eval);
-    return http_field_value_is_valid(text) ? text : STR("");
 }

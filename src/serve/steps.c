@@ -304,7 +304,14 @@ void steps_begin(struct request *r)
 
 void steps_begin_sub(struct request *r)
 {
-    request_finish(r, run(r));
+    const struct subrequest *s = r->subrequest;
+
+    if (s->flags & SUBREQUEST_CLONE) {
+        enter(r, s->parent->location);
+        request_finish(r, run_content(r));
+    } else {
+        request_finish(r, run(r));
+    }
 }
 
 /* ---- endings ---- */

@@ -8,6 +8,7 @@ import unittest
 
 from support.nginx import CompareTestCase, Answer
 from support.penstock import PenstockTestCase
+from support.raw import Raw
 
 FILES = {"html/a.txt": "0123456789"}
 
@@ -53,6 +54,30 @@ class AddHeaderTest(CompareTestCase):
             "/missing", "/a.txt",
         ):
             both.same(target)
+
+    def test_trailers(self):
+        both = self.both(
+            "add_trailer X-Status $status; add_trailer X-Empty $arg_e;"
+            "add_trailer X-All $uri always;"
+            "location /off { chunked_transfer_encoding off; alias @PREFIX@/html/a.txt; }"
+            "location /r { return 200 text; }",
+            files=FILES,
+        )
+
+        def ask(port, target, version="1.1", method="GET", *fields):
+            with Raw(port) as s:
+                s.get(target, "Connection: close", *fields, version=version, method=method)
+                head, _, body = s.rest().partition(b"\r\n\r\n")
+            lines = [x for x in head.split(b"\r\n")
+                     if x.split(b":")[0] not in (b"Server", b"Date")]
+            return sorted(lines), body
+
+        for how in (
+            ("/a.txt",), ("/a.txt", "1.0"), ("/a.txt", "1.1", "HEAD"), ("/off",), ("/r",),
+            ("/a.txt", "1.1", "GET", "Range: bytes=2-4"),
+        ):
+            self.assertEqual(ask(both.nginx.port, *how), ask(both.ours.port(), *how), how)
+        self.assertIn(b"X-All: /none", ask(both.ours.port(), "/none")[1])
 
     def test_values(self):
         both = self.both(
@@ -174,8 +199,7 @@ class TuningTest(PenstockTestCase):
             "map_hash_max_size 2048", "map_hash_bucket_size 64",
             "proxy_headers_hash_max_size 512",
             "proxy_headers_hash_bucket_size 64",
-            "client_body_in_single_buffer on", "proxy_busy_buffers_size 8k",
-            "proxy_temp_file_write_size 8k", "proxy_max_temp_file_size 0",
+            "client_body_in_single_buffer on",
             "output_buffers 2 32k", "aio threads=default", "directio 4m",
         )
         _, got = self.check_config(";".join(directives) + ";")

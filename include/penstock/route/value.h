@@ -129,6 +129,11 @@ void value_thaw(const struct value *v, struct str *frozen, struct evaluation *e,
 /* One variable's value, from its slot or its getter; false: it has none. */
 bool variable_eval(struct variable *v, struct evaluation *e, struct str *out);
 
+/* The same of a name that a message brings, not the configuration: nothing is
+ * kept of it.  name is in lower case. */
+bool variables_eval_name(const struct variables *vs, struct evaluation *e,
+                         struct str name, struct str *out);
+
 /* The variables of a regex's named groups, defined once, at load (never NULL
  * when there are none); NULL with err when a name is taken.  After a match
  * that filled e->captures the groups are stored in their slots. */

@@ -56,12 +56,13 @@ struct client {
                        WAIT_SEND,
                        WAIT_LINGER,
     } wait;
-    bool eof;       /* the peer will send no more */
-    bool feeding;   /* on_data is on the stack */
-    bool left_over; /* input was there when the last request was done */
-    bool pipelined; /* so the head being read was there before */
-    bool debug;     /* debug_connection */
-    bool timed_out; /* so that it is not lingered for */
+    uint8_t counted; /* serve/stats.h's: as what */
+    bool eof;        /* the peer will send no more */
+    bool feeding;    /* on_data is on the stack */
+    bool left_over;  /* input was there when the last request was done */
+    bool pipelined;  /* so the head being read was there before */
+    bool debug;      /* debug_connection */
+    bool timed_out;  /* so that it is not lingered for */
 };
 
 /* Called by listeners for each accepted socket. */

@@ -28,6 +28,9 @@ bool error_page_exists(const struct request *r, unsigned status);
 /* The built-in body for the status; type is set to text/html. */
 int error_page_builtin(struct request *r, unsigned status);
 
+/* The same body alone. */
+struct str error_page_text(struct request *r, unsigned status);
+
 conf_setter error_page_set; /* the directive */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * serve/headers.h - add_header, add_header_inherit and expires.
+ * serve/headers.h - add_header, add_trailer, what of them is inherited, and
+ * expires.
  *
  * Fields are added to successful and redirecting responses (nginx's list), or
  * to all of them with "always"; expires sets Expires and Cache-Control of the
@@ -31,10 +32,14 @@ enum headers_inherit {
     HEADERS_INHERIT_MERGE = 2,
 };
 
-struct headers_conf {
+struct headers_list {
     struct conf_list own; /* struct added_header, of the scope that owns it */
     struct conf_list all; /* with what is inherited */
-    unsigned inherit;     /* enum headers_inherit */
+};
+
+struct headers_conf {
+    struct headers_list headers, trailers;
+    unsigned inherit, trailers_inherit; /* enum headers_inherit */
     struct expires expires;
     struct value *expires_value; /* has variables: read for each request */
 };
@@ -53,7 +58,8 @@ const char *expires_read(struct expires *e, struct str text, bool modified);
 int64_t expires_after(const struct expires *e, time_t now, time_t last_modified,
                       time_t *at);
 
-/* See serve/filters.h. */
+/* See filter/filters.h. */
 void headers_filter(struct request *r);
+void headers_add_trailers(struct request *r);
 
 #endif

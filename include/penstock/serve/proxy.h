@@ -82,6 +82,7 @@ struct proxy_conf {
     bool request_buffering;
     bool ignore_client_abort;
     bool intercept_errors;
+    bool force_ranges;
     unsigned next_upstream; /* enum next_upstream, or'ed */
     uint64_t next_tries, next_timeout_ms;
     unsigned ignore_headers; /* enum proxy_ignore, or'ed */

@@ -25,6 +25,8 @@ struct filters;
 struct limit_hold;
 struct request;
 struct request_body;
+struct slice;
+struct ssi_page;
 struct subrequest;
 
 /* What a handler says; an HTTP status (300..599) asks for that response with
@@ -82,11 +84,16 @@ struct response {
     bool head_filtered; /* the head filters ran, and chose body filters */
     bool head_sent;
     bool chunked;
-    bool ended;        /* the handler gave all of it */
-    bool finished;     /* and all of it was given to the wire */
-    bool allow_ranges; /* parts of this body may be asked for */
-    bool single_range; /* but one at a time only */
-    bool passed;       /* an upstream's: leave its fields alone */
+    bool ended;              /* the handler gave all of it */
+    bool finished;           /* and all of it was given to the wire */
+    bool allow_ranges;       /* parts of this body may be asked for */
+    bool single_range;       /* but one at a time only */
+    uint64_t content_offset; /* of the body's first byte in the whole */
+    bool vary;               /* the body depends on Accept-Encoding */
+    bool expect_trailers;    /* fields may follow a chunked body */
+    struct response_field *trailers;
+    size_t trailers_n, trailers_capacity;
+    bool passed; /* an upstream's: leave its fields alone */
 };
 
 struct request {
@@ -121,6 +128,8 @@ struct request {
     struct response response;
     const struct wire *wire; /* how this version frames a response */
     struct filters *filters; /* of the body; NULL: none */
+    struct ssi_page *ssi;    /* of the main one: what its SSI have set */
+    struct slice *slice;     /* which part of it is asked for; NULL: none */
     struct file_send *file;  /* what request_send_file() has still to send */
     uint64_t started_us;     /* monotonic, first byte of the request */
     uint64_t request_length; /* bytes: line, fields and body */
@@ -160,7 +169,6 @@ struct request {
     bool upstream_tls;             /* it is spoken to by https */
     uint8_t limit_conn, limit_req; /* enum limit_outcome */
     struct limit_hold *limit_holds;
-    void *userid; /* the userid filter's */
     struct loop_task grave;
 };
 
@@ -181,6 +189,11 @@ struct wire {
 
 /* Add a response field; the bytes are borrowed (arena, or constant). */
 void response_add(struct request *r, struct str name, struct str value);
+/* A field behind the body; r->response.expect_trailers must have been set
+ * before the head was sent. */
+void response_add_trailer(struct request *r, struct str name, struct str value);
+/* Last-Modified, ours or an upstream's; -1: none. */
+time_t response_modified(const struct request *r);
 /* Remove all fields of that name; returns how many there were. */
 size_t response_remove(struct request *r, struct str name);
 /* Forget everything but status 0: another response is made instead. */
@@ -202,9 +215,6 @@ bool request_send_body(struct request *r, const struct iovec *iov, int n,
 /* The body is n bytes of fd from offset; ends the response.  The request owns
  * fd from here and sends as the client reads; the verdict is VERDICT_DONE. */
 void request_send_file(struct request *r, int fd, off_t offset, uint64_t n);
-
-/* What we call ourselves (server_tokens); empty: nothing. */
-struct str response_server(struct request *r);
 
 /* Complete response with this body. */
 int request_respond(struct request *r, unsigned status, struct str type,

@@ -43,8 +43,8 @@ enum subrequest_flag {
                                        error of its parent's */
     SUBREQUEST_BODY = 1 << 2,       /* it has the client's body, as it comes;
                                        only before any of it came */
-    SUBREQUEST_RANGES = 1 << 3,     /* conditions and ranges hold for it */
-    SUBREQUEST_UNCOUNTED = 1 << 4,  /* its maker sees to their number */
+    SUBREQUEST_UNCOUNTED = 1 << 3,  /* its maker sees to their number */
+    SUBREQUEST_CLONE = 1 << 4,      /* it begins with its parent's handler */
     SUBREQUEST_METHOD = 1 << 5,     /* its method is the client's, not GET */
 };
 

@@ -2,16 +2,19 @@
 #include "serve/static.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/random.h"
+#include "filter/filters.h"
 #include "http/condition.h"
 #include "http/range.h"
 #include "http/uri.h"
-#include "serve/file.h"
+#include "serve/encodings.h"
+#include "serve/pages.h"
 #include "serve/path.h"
 #include "serve/subrequest.h"
 #include "serve/try_files.h"
@@ -145,7 +148,8 @@ static int send_slice(struct request *r, int fd, uint64_t start, uint64_t end)
     static uint8_t whole[WHOLE_MAX]; /* the stream copies what it keeps */
     uint64_t n = end - start;
 
-    r->response.content_length = (int64_t)n;
+    if (!r->filters)
+        r->response.content_length = (int64_t)n;
     if (r->head.method == METHOD_HEAD || n == 0) {
         close(fd);
         request_send_body(r, NULL, 0, true);
@@ -186,12 +190,20 @@ static int send_ranges(struct request *r, int fd, uint64_t size,
     const struct static_conf *c = request_conf(r, &static_module);
     struct str field = http_head_find(&r->head, STR("Range"));
 
-    if (c->max_ranges == 0 || r->head.version < 10 ||
-        (request_is_sub(r) && !(r->subrequest->flags & SUBREQUEST_RANGES)))
+    if (c->max_ranges == 0 || r->head.version < 10 || request_is_sub(r))
+        return send_slice(r, fd, 0, size);
+    r->response.content_length = (int64_t)size;
+    if (!field.p) {
+        r->response.allow_ranges = true;
+        return send_slice(r, fd, 0, size);
+    }
+    /* What filters make of it has no parts that could be read here. */
+    filters_run_head(r);
+    if (r->filters)
         return send_slice(r, fd, 0, size);
     int n = 0;
     struct http_range *ranges = NULL;
-    if (field.p && http_condition_allows_range(&r->head, have)) {
+    if (http_condition_allows_range(&r->head, have)) {
         int max = c->max_ranges < RANGES_MAX ? (int)c->max_ranges : RANGES_MAX;
         ranges = arena_alloc(r->arena, (size_t)max * sizeof *ranges);
         n = http_range_parse(field, size, ranges, max);
@@ -214,7 +226,9 @@ static int send_ranges(struct request *r, int fd, uint64_t size,
     return send_slice(r, fd, 0, size);
 }
 
-static int send_regular(struct request *r, int fd, const struct stat *st)
+/* coding: of the bytes; p NULL: they are as they are. */
+static int send_regular(struct request *r, int fd, const struct stat *st,
+                        struct str coding)
 {
     const struct static_conf *c = request_conf(r, &static_module);
     struct http_validators have = {.modified = st->st_mtime};
@@ -238,8 +252,10 @@ static int send_regular(struct request *r, int fd, const struct stat *st)
         if (!r->response.content_type.p) /* else X-Accel-Redirect's */
             r->response.content_type =
                 types_find(request_conf(r, &types_module), r->uri);
-        return r->error_page_used ? send_slice(r, fd, 0, size)
-                                  : send_ranges(r, fd, size, &have);
+        if (coding.p)
+            response_add(r, STR("Content-Encoding"), coding);
+        return r->error_page_used || coding.p ? send_slice(r, fd, 0, size)
+                                              : send_ranges(r, fd, size, &have);
     }
     close(fd);
     if (answer == 412) {
@@ -249,6 +265,50 @@ static int send_regular(struct request *r, int fd, const struct stat *st)
     r->response.status = answer;
     request_send_body(r, NULL, 0, true);
     return VERDICT_DONE;
+}
+
+/* ---- a file that stands compressed beside itself ---- */
+
+/* The file at the path plus suffix, open, or -1; *exists: there is something.
+ */
+static int open_beside(struct request *r, const struct path *path,
+                       struct str suffix, struct stat *st, bool *exists)
+{
+    struct str name = arena_printf(r->arena, "%.*s%.*s", STR_ARG(path->text),
+                                   STR_ARG(suffix));
+    int fd = open(name.p, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd != -1)
+        *exists = true;
+    if (fd != -1 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
+        return fd;
+    if (fd != -1)
+        close(fd);
+    return -1;
+}
+
+/* gzip_static, brotli_static; VERDICT_DECLINED: there is none. */
+static int serve_precompressed(struct request *r, const struct path *path)
+{
+    struct precompressed with;
+    unsigned i = 0;
+    bool accepted;
+
+    while (precompressed_next(r, &i, &with, &accepted)) {
+        struct stat st;
+        bool exists = false;
+        int fd = open_beside(r, path, with.suffix, &st, &exists);
+        if (exists && !with.always)
+            r->response.vary = true;
+        if (fd == -1)
+            continue;
+        if (!accepted) {
+            close(fd);
+            continue;
+        }
+        return send_regular(r, fd, &st, with.coding);
+    }
+    return VERDICT_DECLINED;
 }
 
 static int redirect_to_directory(struct request *r)
@@ -271,7 +331,7 @@ static int cannot_open(struct request *r, const char *call, const char *path,
 
     if (error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG) {
         status = 404;
-    } else if (error == EACCES || error == ELOOP) {
+    } else if (error == EACCES) {
         status = 403;
     } else {
         level = LEVEL_CRIT;
@@ -290,13 +350,23 @@ static int serve_file(struct request *r)
 
     if (status)
         return status;
-    int fd, error = file_open(r, &path, &st, &fd);
-    if (error)
-        return cannot_open(r, "open()", path.text.p, error);
-    if (fd != -1 && r->head.method != METHOD_POST)
-        return send_regular(r, fd, &st);
-    if (fd != -1)
+    if (r->head.method != METHOD_POST) {
+        status = serve_precompressed(r, &path);
+        if (status != VERDICT_DECLINED)
+            return status;
+    }
+    /* O_NONBLOCK: opening a pipe must not wait for its writer. */
+    int fd = open(path.text.p, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd == -1)
+        return cannot_open(r, "open()", path.text.p, errno);
+    if (fstat(fd, &st) == -1) {
+        int error = errno;
         close(fd);
+        return cannot_open(r, "fstat()", path.text.p, error);
+    }
+    if (S_ISREG(st.st_mode) && r->head.method != METHOD_POST)
+        return send_regular(r, fd, &st, (struct str){NULL, 0});
+    close(fd);
     if (S_ISDIR(st.st_mode))
         return redirect_to_directory(r);
     if (S_ISREG(st.st_mode))
@@ -317,10 +387,9 @@ static int no_index(struct request *r, const char *tried)
 
     if (status)
         return status;
-    int error = tried ? file_stat(r, &path, &st) : 0;
-    if (error) {
-        if (error == EACCES) {
-            log_errno(&r->log, LEVEL_ERROR, error, "\"%s\" is forbidden",
+    if (tried && stat(path.text.p, &st) == -1) {
+        if (errno == EACCES) {
+            log_errno(&r->log, LEVEL_ERROR, errno, "\"%s\" is forbidden",
                       tried);
             return 403;
         }
@@ -329,6 +398,9 @@ static int no_index(struct request *r, const char *tried)
                       tried);
         return 404;
     }
+    status = autoindex_run(r);
+    if (status != VERDICT_DECLINED)
+        return status;
     log_err(&r->log, "directory index of \"%s\" is forbidden", path.text.p);
     return 403;
 }
@@ -352,16 +424,15 @@ static int serve_index(struct request *r)
         int status = path_of_uri(r, uri, &path);
         if (status)
             return status;
-        int error = file_stat(r, &path, &st);
-        if (!error)
+        if (stat(path.text.p, &st) == 0)
             return request_redirect_internally(r, uri, r->args);
-        if (error == EACCES || error == ELOOP) {
-            log_errno(&r->log, LEVEL_ERROR, error, "\"%s\" is forbidden",
+        if (errno == EACCES) {
+            log_errno(&r->log, LEVEL_ERROR, errno, "\"%s\" is forbidden",
                       path.text.p);
             return 403;
         }
-        if (error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG) {
-            log_errno(&r->log, LEVEL_CRIT, error, "stat() \"%s\" failed",
+        if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
+            log_errno(&r->log, LEVEL_CRIT, errno, "stat() \"%s\" failed",
                       path.text.p);
             return 500;
         }

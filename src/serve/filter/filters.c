@@ -3,17 +3,19 @@
 
 #include "base/check.h"
 #include "exchange.h"
+#include "filter/encoding.h"
+#include "filter/range.h"
 #include "serve/headers.h"
 #include "serve/subrequest.h"
-#include "serve/userid.h"
 #include "steps.h"
 
 typedef void head_filter(struct request *r);
 
 /* In the order they run, which is nginx's. */
 static head_filter *const head_filters[] = {
-    userid_filter,
-    headers_filter,
+    slice_filter,   headers_filter, gunzip_filter,   sub_filter_filter,
+    charset_filter, ssi_filter,     addition_filter, brotli_filter,
+    gzip_filter,    range_filter,
 };
 
 static bool has_no_body(const struct request *r)
@@ -28,7 +30,14 @@ void filters_run_head(struct request *r)
     r->response.head_filtered = true;
     for (size_t i = 0; i < COUNT(head_filters); i++)
         head_filters[i](r);
+    if (r->response.vary)
+        encoding_vary(r);
     r->response.header_only = has_no_body(r);
+}
+
+void filters_run_trailers(struct request *r)
+{
+    headers_add_trailers(r);
 }
 
 /* ---- the chain ---- */
@@ -87,6 +96,16 @@ struct filter *filters_add(struct request *r, const struct filter_type *type,
         all->first = f;
     all->last = f;
     arena_on_destroy(r->arena, free_held, f);
+    return f;
+}
+
+struct filter *filters_find(const struct request *r,
+                            const struct filter_type *type)
+{
+    struct filter *f = r->filters ? r->filters->first : NULL;
+
+    while (f && f->type != type)
+        f = f->next;
     return f;
 }
 
@@ -162,7 +181,6 @@ static void retry(struct filter *f)
 
     /* What it brings on itself meanwhile is put behind. */
     f->held = (struct buf){.max = 0};
-    f->full = false;
     if (!take(f, &in, f->held_last, &done)) {
         buf_fini(&held);
         return;
@@ -187,16 +205,22 @@ bool filters_drain(struct request *r)
     all->running = true;
     struct filter *f = all->last;
     while (f && !all->failed) {
-        if (f->stalled) {
-            retry(f);
-            if (f->stalled || f->full)
-                break;
-        }
         f->full = false;
+        if (f->type->drain)
+            f->type->drain(f);
+        if (f->stalled)
+            retry(f);
+        if (f->stalled || f->full)
+            break;
         f = f->previous;
     }
     all->running = false;
     return !f && !all->failed;
+}
+
+void filter_fail(struct filter *f)
+{
+    fail(f->request->filters);
 }
 
 void filter_go_on(struct filter *f)

@@ -26,10 +26,13 @@ struct filter;
  *       with last, the end was passed on); 0 when it can not go on now: it is
  *       called again when there is room, or after filter_go_on(); -1 when it
  *       failed and said so: the response is cut off
+ * drain there is room again; for those that pass things on that take() does
+ *       not have, else NULL
  */
 struct filter_type {
     const char *name;
     int (*take)(struct filter *f, struct str *in, bool last);
+    void (*drain)(struct filter *f);
 };
 
 struct filter {
@@ -54,10 +57,17 @@ struct filters {
 struct filter *filters_add(struct request *r, const struct filter_type *type,
                            void *state);
 
+/* The one of that type; NULL: there is none. */
+struct filter *filters_find(const struct request *r,
+                            const struct filter_type *type);
+
 /* Give to what comes behind f.  False: full. */
 bool filter_pass(struct filter *f, const struct iovec *iov, int n, bool last);
 bool filter_pass_str(struct filter *f, struct str s);
 bool filter_pass_end(struct filter *f);
+
+/* It failed, outside of take(). */
+void filter_fail(struct filter *f);
 
 /* take() said 0 for want of something that is here now. */
 void filter_go_on(struct filter *f);
@@ -65,6 +75,9 @@ void filter_go_on(struct filter *f);
 /* ---- for response.c ---- */
 
 void filters_run_head(struct request *r);
+
+/* The end of a chunked body: its trailers. */
+void filters_run_trailers(struct request *r);
 
 /* A piece of the body from the handler.  False: full. */
 bool filters_put(struct request *r, const struct iovec *iov, int n, bool last);

@@ -2,6 +2,7 @@
 #include "serve/headers.h"
 
 #include "base/clock.h"
+#include "serve/subrequest.h"
 
 enum {
     DAY = 24 * 60 * 60,            /* seconds */
@@ -100,19 +101,11 @@ int64_t expires_after(const struct expires *e, time_t now, time_t last_modified,
     return e->seconds;
 }
 
-static time_t last_modified_of(const struct request *r)
-{
-    if (r->response.last_modified != -1)
-        return r->response.last_modified;
-    struct str text = response_find(r, STR("Last-Modified"));
-    return text.p ? clock_parse_http(text) : -1;
-}
-
 static void put_expires(struct request *r, const struct expires *e)
 {
     time_t at;
     char date[CLOCK_HTTP_DATE_SIZE];
-    int64_t after = expires_after(e, clock_wall_s(), last_modified_of(r), &at);
+    int64_t after = expires_after(e, clock_wall_s(), response_modified(r), &at);
 
     response_remove(r, STR("Expires"));
     response_remove(r, STR("Cache-Control"));
@@ -165,15 +158,23 @@ static bool ends_its_field(struct str value)
             memchr(value.p, '\0', value.n));
 }
 
-static void add(struct request *r, const struct added_header *h)
+static struct str value_of(struct request *r, const struct added_header *h)
 {
     struct str value = value_eval(h->value, &r->eval);
 
-    if (ends_its_field(value)) {
-        log_err(&r->log, "add_header \"%.*s\" has a line break in its value",
-                STR_ARG(h->name));
+    if (!ends_its_field(value))
+        return value;
+    log_err(&r->log, "\"%.*s\" has a line break in its value",
+            STR_ARG(h->name));
+    return (struct str){NULL, 0};
+}
+
+static void add(struct request *r, const struct added_header *h)
+{
+    struct str value = value_of(r, h);
+
+    if (!value.p)
         return;
-    }
     /* These two are replaced, by an empty value removed; others add up. */
     if (str_eq_nocase(h->name, STR("Last-Modified"))) {
         response_remove(r, h->name);
@@ -191,12 +192,32 @@ void headers_filter(struct request *r)
     const struct headers_conf *c = request_conf(r, &headers_module);
     bool good = is_good(r->response.status);
 
+    if (request_is_sub(r))
+        return;
     if (good && (c->expires_value || c->expires.kind != EXPIRES_OFF))
         add_expires(r, c);
-    for (size_t i = 0; i < c->all.n; i++) {
-        const struct added_header *h = c->all.items[i];
+    for (size_t i = 0; i < c->headers.all.n; i++) {
+        const struct added_header *h = c->headers.all.items[i];
         if (good || h->always)
             add(r, h);
+    }
+    for (size_t i = 0; i < c->trailers.all.n; i++) {
+        const struct added_header *h = c->trailers.all.items[i];
+        if (good || h->always)
+            r->response.expect_trailers = true;
+    }
+}
+
+void headers_add_trailers(struct request *r)
+{
+    const struct headers_conf *c = request_conf(r, &headers_module);
+    bool good = is_good(r->response.status);
+
+    for (size_t i = 0; i < c->trailers.all.n; i++) {
+        const struct added_header *h = c->trailers.all.items[i];
+        struct str value = good || h->always ? value_of(r, h) : STR("");
+        if (value.n)
+            response_add_trailer(r, h->name, value);
     }
 }
 
@@ -206,7 +227,7 @@ static int set_add_header(struct conf *conf, struct conf_scope *scope,
                           const struct directive *row,
                           const struct conf_node *node, void *field)
 {
-    struct headers_conf *c = field;
+    struct headers_list *list = field;
     struct added_header *h = arena_calloc(conf->arena, sizeof *h);
     (void)row;
 
@@ -227,7 +248,7 @@ static int set_add_header(struct conf *conf, struct conf_scope *scope,
     h->value = value_compile(conf, conf->variables, conf_arg(node, 2));
     if (!h->value)
         return -1;
-    conf_list_add(conf, scope, &c->own, h);
+    conf_list_add(conf, scope, &list->own, h);
     return 0;
 }
 
@@ -259,27 +280,35 @@ static int set_expires(struct conf *conf, struct conf_scope *scope,
                  : 0;
 }
 
+static void inherit(struct conf *conf, struct conf_scope *scope,
+                    struct headers_list *list, unsigned how)
+{
+    struct conf_list above = list->all;
+    bool has_own = list->own.owner == scope;
+
+    if (how == HEADERS_INHERIT_ON && !has_own)
+        return;
+    conf_list_clear(scope, &list->all);
+    for (size_t i = 0; how == HEADERS_INHERIT_MERGE && i < above.n; i++)
+        conf_list_add(conf, scope, &list->all, above.items[i]);
+    for (size_t i = 0; has_own && i < list->own.n; i++)
+        conf_list_add(conf, scope, &list->all, list->own.items[i]);
+}
+
 static int headers_on_scope(struct conf *conf, struct conf_scope *scope,
                             void *module_conf)
 {
     struct headers_conf *c = module_conf;
-    struct conf_list above = c->all;
-    bool has_own = c->own.owner == scope;
 
-    if (c->inherit == HEADERS_INHERIT_ON && !has_own)
-        return 0;
-    conf_list_clear(scope, &c->all);
-    for (size_t i = 0; c->inherit == HEADERS_INHERIT_MERGE && i < above.n; i++)
-        conf_list_add(conf, scope, &c->all, above.items[i]);
-    for (size_t i = 0; has_own && i < c->own.n; i++)
-        conf_list_add(conf, scope, &c->all, c->own.items[i]);
+    inherit(conf, scope, &c->headers, c->inherit);
+    inherit(conf, scope, &c->trailers, c->trailers_inherit);
     return 0;
 }
 
 static void headers_defaults(void *module_conf)
 {
     struct headers_conf *c = module_conf;
-    c->inherit = HEADERS_INHERIT_ON;
+    c->inherit = c->trailers_inherit = HEADERS_INHERIT_ON;
 }
 
 static const struct conf_enum inherit_names[] = {
@@ -299,6 +328,7 @@ static const struct directive headers_directives[] = {
      .arity = ARGS_2 | ARGS_3,
      .flags = CONF_REPEATABLE,
      .set = set_add_header,
+     .offset = offsetof(struct headers_conf, headers),
      .syntax = "NAME VALUE [always]",
      .help = "A field of responses that went well, or of all."},
     {.name = "add_header_inherit",
@@ -309,6 +339,22 @@ static const struct directive headers_directives[] = {
      .data = inherit_names,
      .default_text = "on",
      .help = "What becomes of the add_header of the level above."},
+    {.name = "add_trailer",
+     .contexts = ANYWHERE | CONF_LOCATION_IF,
+     .arity = ARGS_2 | ARGS_3,
+     .flags = CONF_REPEATABLE,
+     .set = set_add_header,
+     .offset = offsetof(struct headers_conf, trailers),
+     .syntax = "NAME VALUE [always]",
+     .help = "A field behind the body; makes it chunked."},
+    {.name = "add_trailer_inherit",
+     .contexts = ANYWHERE,
+     .arity = ARGS_1,
+     .set = conf_set_enum,
+     .offset = offsetof(struct headers_conf, trailers_inherit),
+     .data = inherit_names,
+     .default_text = "on",
+     .help = "What becomes of the add_trailer of the level above."},
     {.name = "expires",
      .contexts = ANYWHERE | CONF_LOCATION_IF,
      .arity = ARGS_1 | ARGS_2,

@@ -176,6 +176,11 @@ static bool take_head(struct proxy *p, const struct http_head *head)
     r->response.status = p->response.status;
     proxy_copy_fields(p);
     r->response.content_length = content_length(p);
+    r->unbuffered = !p->buffering;
+    if (p->conf->force_ranges) {
+        response_remove(r, STR("Accept-Ranges"));
+        r->response.allow_ranges = r->response.single_range = true;
+    }
     p->head_ms = clock_now_ms();
     if (p->conf->limit_rate && p->buffering)
         p->rate = rate_of(p);
