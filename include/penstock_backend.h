@@ -44,6 +44,15 @@ enum {
 /* psb_app.path_kind */
 enum { PSB_EXACT = 0, PSB_PREFIX = 1, PSB_SUFFIX = 2, PSB_REGEX = 3 };
 
+/* psb_app.versions: a sum of these.  13 is RFC 6455, the others came before. */
+enum {
+    PSB_VERSION_13 = 1,
+    PSB_VERSION_8 = 2,
+    PSB_VERSION_7 = 4,
+    PSB_VERSION_76 = 8, /* 76 and 75: no binary messages, no pings */
+    PSB_VERSION_75 = 16
+};
+
 /* psb_ready_state() */
 enum { PSB_CONNECTING = 0, PSB_OPEN = 1, PSB_CLOSING = 2, PSB_CLOSED = 3 };
 
@@ -150,6 +159,9 @@ typedef struct {
     const char *const *origins;   /* NULL, or exact ones, ended by NULL */
     const char *const *protocols; /* likewise, the best first */
     uint32_t max_clients, idle_timeout_ms; /* 0: the gateway's */
+    uint32_t versions;         /* that it takes; 0: all that the gateway does */
+    uint32_t stream_threshold; /* bytes of a message from which on_fragment
+                                  gets it as it arrives; 0: the gateway's */
     int manual_ack; /* 1: messages are done when psb_ack() says so, not when
                        on_message returns */
     const psb_handlers *h;

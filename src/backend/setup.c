@@ -180,6 +180,11 @@ static void fill_tlvs(struct psb_app_entry *a)
     if (app->idle_timeout_ms)
         sluice_tlv_put_opt(out, SLUICE_OPT_IDLE_TIMEOUT_MS,
                            app->idle_timeout_ms);
+    if (app->versions)
+        sluice_tlv_put_opt(out, SLUICE_OPT_VERSIONS, app->versions);
+    if (app->stream_threshold)
+        sluice_tlv_put_opt(out, SLUICE_OPT_STREAM_THRESHOLD,
+                           app->stream_threshold);
     if (app->max_clients)
         sluice_tlv_put_u32(out, SLUICE_TAG_MAX_CLIENTS, app->max_clients);
 }

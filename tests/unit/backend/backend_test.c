@@ -177,6 +177,39 @@ static void says_nothing_but_hello_before_it_heard_one(void **state)
     finish(&a, &g);
 }
 
+static void registers_what_an_app_says_of_its_clients(void **state)
+{
+    (void)state;
+    struct app a = {.b = psb_new("test")};
+    struct gateway g;
+    struct sluice_frame f;
+    struct sluice_register r;
+    struct sluice_tlv t;
+    const psb_app app = {.name = "t",
+                         .idle_timeout_ms = 5000,
+                         .versions = PSB_VERSION_13 | PSB_VERSION_76,
+                         .stream_threshold = 4096};
+    uint32_t seen[32] = {0};
+
+    psb_app_add(a.b, &app);
+    gateway_connect(&g, a.b);
+    gateway_hello(&g);
+    turn(a.b);
+    assert_heard(&g, SLUICE_HELLO, &f);
+    assert_heard(&g, SLUICE_REGISTER, &f);
+    assert_int_equal(sluice_register_get(&r, &f), 0);
+    while (sluice_tlv_next(&r.tlvs, &t) == 1) {
+        uint16_t id;
+        uint32_t value;
+        if (t.tag == SLUICE_TAG_OPT && sluice_tlv_get_opt(&t, &id, &value) == 0)
+            seen[id] = value;
+    }
+    assert_int_equal(seen[SLUICE_OPT_IDLE_TIMEOUT_MS], 5000);
+    assert_int_equal(seen[SLUICE_OPT_VERSIONS], 9);
+    assert_int_equal(seen[SLUICE_OPT_STREAM_THRESHOLD], 4096);
+    finish(&a, &g);
+}
+
 static void accepts_with_the_best_protocol_and_echoes(void **state)
 {
     (void)state;
@@ -749,6 +782,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(says_nothing_but_hello_before_it_heard_one),
+        TEST(registers_what_an_app_says_of_its_clients),
         TEST(accepts_with_the_best_protocol_and_echoes),
         TEST(tells_what_the_handshake_said),
         TEST(returns_credit_at_half_a_window_and_in_time),
