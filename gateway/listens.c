@@ -55,6 +55,15 @@ static void remove_file(int fd)
     free(m);
 }
 
+void socket_renamed(int fd, const char *path)
+{
+    for (struct made *m = all_made; m; m = m->next)
+        if (m->fd == fd) {
+            memset(m->path, 0, sizeof m->path);
+            memcpy(m->path, path, strnlen(path, sizeof m->path - 1));
+        }
+}
+
 void socket_close(int fd)
 {
     if (fd == -1)

@@ -9,12 +9,14 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/pool.h"
 #include "gateway/version.h"
 #include "load.h"
 #include "master.h"
 #include "modules.h"
 #include "options.h"
 #include "resources.h"
+#include "restart.h"
 #include "serve/core.h"
 #include "serve/zone.h"
 #include "settings.h"
@@ -87,12 +89,26 @@ static int print_reference(void)
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static int check_restart(const struct options *o, const struct generation *g,
+                         struct err *err)
+{
+    const struct pool_conf *p = pool_conf_find(g, str_c(o->restart));
+    if (!p || !p->spawns_n)
+        return err_set(err, "there is no backend \"%s\" with a spawn line",
+                       o->restart);
+    return restart_file_add(settings_of(g)->pid, o->restart, err);
+}
+
 /* -s: find the master by its pid file. */
 static int send_signal(const struct options *o, const struct generation *g)
 {
     struct err err;
     pid_t pid = pid_file_read(settings_of(g)->pid, &err);
     if (pid == -1) {
+        say(LEVEL_ERROR, "%s", err.text);
+        return 1;
+    }
+    if (o->restart && check_restart(o, g, &err) == -1) {
         say(LEVEL_ERROR, "%s", err.text);
         return 1;
     }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -17,6 +18,7 @@
 #include "io/tls.h"
 #include "process.h"
 #include "resources.h"
+#include "restart.h"
 #include "serve/zone.h"
 #include "settings.h"
 #include "spawn.h"
@@ -62,6 +64,7 @@ static void forget_process(struct process *p)
     list_remove(&p->link);
     if (p->channel != -1)
         close(p->channel);
+    process_fini(p);
     generation_unref(p->told);
     free(p);
 }
@@ -130,6 +133,7 @@ static void start_worker(struct master *m, unsigned number, uint64_t now_ms)
         .told = generation_ref(m->current),
         .confirmed = m->current->number,
     };
+    list_init(&p->renewals);
     list_push_back(&m->processes, &p->link);
     place->process = p;
     log_notice(&log_process, "start worker process %d", (int)pid);
@@ -181,6 +185,7 @@ static void worker_ended(struct master *m, struct process *p, int status)
 {
     uint64_t now_ms = system_now_ms();
     log_end(p->pid, status);
+    spawn_moved(p->pid, NULL);
     if (!p->retiring && p->number < m->places_n) {
         struct place *place = &m->places[p->number];
         place->process = NULL;
@@ -234,9 +239,17 @@ static void lose_channel(struct master *m, struct process *p)
     retire(m, p);
 }
 
+static const char *message_path(struct message *msg, char path[SPAWN_PATH_MAX])
+{
+    struct str text = message_get_text(msg);
+    snprintf(path, SPAWN_PATH_MAX, "%.*s", STR_ARG(text));
+    return path;
+}
+
 static void on_message(struct master *m, struct process *p, struct message *msg)
 {
     uint32_t number;
+    char path[SPAWN_PATH_MAX];
     switch (msg->type) {
     case MESSAGE_READY:
         return;
@@ -252,6 +265,10 @@ static void on_message(struct master *m, struct process *p, struct message *msg)
                   (int)p->pid, STR_ARG(message_get_text(msg)));
         retire(m, p);
         return;
+    case MESSAGE_MOVED:
+        spawn_moved(p->pid, message_path(msg, path));
+        return;
+    case MESSAGE_RENEW:
     case MESSAGE_CONFIGURATION:
     case MESSAGE_DESCRIPTORS:
     case MESSAGE_REOPEN:
@@ -328,6 +345,51 @@ drop:
     return NULL;
 }
 
+static void on_renewed(void *arg, const char *path)
+{
+    struct master *m = arg;
+    LIST_EACH(item, after, &m->processes)
+    if (!PROCESS(item)->retiring)
+        process_renew(PROCESS(item), path);
+}
+
+/* The workers that use backends now. */
+static void users_of(struct master *m, struct spawn_users *users)
+{
+    *users = (struct spawn_users){.renewed = on_renewed, .arg = m};
+    LIST_EACH(item, after, &m->processes)
+    if (!PROCESS(item)->retiring)
+        users->n++;
+    users->pids = xcalloc(users->n + 1, sizeof *users->pids);
+    size_t at = 0;
+    LIST_EACH(item, after, &m->processes)
+    if (!PROCESS(item)->retiring)
+        users->pids[at++] = PROCESS(item)->pid;
+}
+
+/* SIGUSR2: the names of pools are in a file beside the pid file. */
+static void restart_pools(struct master *m)
+{
+    char name[128];
+    FILE *f = restart_file_take(settings_of(m->current)->pid);
+    struct spawn_users users;
+
+    if (!f) {
+        log_warn(&log_process, "SIGUSR2 is ignored: the binary is not "
+                               "replaced while it runs");
+        return;
+    }
+    users_of(m, &users);
+    while (fscanf(f, "%127s", name) == 1) {
+        log_notice(&log_process, "restarting backend \"%s\"", name);
+        if (spawn_restart(m->current, str_c(name), &users) == 0)
+            log_write(&log_process, LEVEL_ERROR,
+                      "backend \"%s\" has nothing that is spawned", name);
+    }
+    free(users.pids);
+    fclose(f);
+}
+
 static void reload(struct master *m)
 {
     struct err err = {{0}};
@@ -339,17 +401,20 @@ static void reload(struct master *m)
         log_write(&log_process, LEVEL_EMERG, "%s", err.text);
         return;
     }
+    struct spawn_users users;
+    users_of(m, &users);
     struct generation *old = m->current;
     m->current = g;
     log_process_use(g);
     stderr_follow(g);
     listens_close(old, g);
-    spawn_adopt(g);
+    spawn_adopt(g, &users);
     if (strcmp(settings_of(old)->pid, settings_of(g)->pid) != 0)
         unlink(settings_of(old)->pid);
     generation_unref(old);
     close(m->bundle);
     m->bundle = bundle;
+    free(users.pids);
     resize_places(m, settings_of(g)->workers);
     m->announced = false;
 }
@@ -403,8 +468,8 @@ static void on_signal(struct master *m, const struct signalfd_siginfo *info)
         reopen(m);
         break;
     case SIGUSR2:
-        log_warn(&log_process, "SIGUSR2 is ignored: the binary is not "
-                               "replaced while it runs");
+        if (!m->quitting && !m->stopping)
+            restart_pools(m);
         break;
     default:
         break; /* SIGCHLD: reaped each turn; SIGWINCH */
@@ -551,7 +616,7 @@ int master_run(const struct load *how, struct generation *g,
     m.how.warn = NULL;
     system_daemon_ready(ready_fd);
     m.ready_fd = -1;
-    spawn_adopt(g);
+    spawn_adopt(g, &(struct spawn_users){0});
     resize_places(&m, settings_of(g)->workers);
     system_set_title("master process");
     log_notice(&log_process, "start worker processes");

@@ -68,6 +68,11 @@ static int set_signal(struct options *o, struct err *err)
             o->signal = signals[i].number;
             return 0;
         }
+    if (strncmp(o->signal_name, "restart=", 8) == 0 && o->signal_name[8]) {
+        o->restart = o->signal_name + 8;
+        o->signal = SIGUSR2;
+        return 0;
+    }
     return err_set(err, "invalid option: \"-s %s\"", o->signal_name);
 }
 
@@ -129,7 +134,8 @@ void options_print_help(void)
         "  -q            : suppress non-error messages during configuration "
         "testing\n"
         "  -s signal     : send signal to a master process: stop, quit, "
-        "reopen, reload\n"
+        "reopen, reload,\n"
+        "                  restart=NAME (of a backend{})\n"
         "  -p prefix     : set prefix path (default: " PENSTOCK_PREFIX "/)\n"
         "  -e filename   : set error log file "
         "(default: " PENSTOCK_ERROR_LOG_PATH ")\n"

@@ -22,6 +22,7 @@ struct options {
     const char *error_log;         /* -e, or NULL */
     int signal;                    /* -s, as a signal's number; 0: none */
     const char *signal_name;
+    const char *restart; /* -s restart=NAME: the pool */
 };
 
 /* -1 with "invalid option: ..." or "option ... requires ..." in err.  The

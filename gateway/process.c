@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "process.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
 #include "channel.h"
 #include "serve/zone.h"
 
@@ -96,6 +100,38 @@ static int tell_reopen(struct process *p)
     return 1;
 }
 
+void process_renew(struct process *p, const char *path)
+{
+    size_t n = strlen(path) + 1;
+    struct renewal *r = xcalloc(1, sizeof *r + n);
+
+    memcpy(r->path, path, n);
+    list_push_back(&p->renewals, &r->link);
+}
+
+void process_fini(struct process *p)
+{
+    struct list *first;
+    while ((first = list_pop_front(&p->renewals)))
+        free(CONTAINER(first, struct renewal, link));
+}
+
+static int tell_renewals(struct process *p)
+{
+    while (!list_is_empty(&p->renewals)) {
+        struct renewal *r = CONTAINER(p->renewals.next, struct renewal, link);
+        struct message m;
+        message_init(&m, MESSAGE_RENEW);
+        message_put_text(&m, str_c(r->path));
+        int sent = channel_send(p->channel, &m);
+        if (sent != 1)
+            return sent;
+        list_remove(&r->link);
+        free(r);
+    }
+    return 1;
+}
+
 static int tell(struct process *p, struct generation *newest, int bundle_fd)
 {
     if (p->wants_stop) {
@@ -118,6 +154,8 @@ static int tell(struct process *p, struct generation *newest, int bundle_fd)
         sent = tell_generation(p, bundle_fd);
     if (sent == 1 && p->wants_reopen && !p->telling)
         sent = tell_reopen(p);
+    if (sent == 1 && !p->telling)
+        sent = tell_renewals(p);
     if (sent == 1 && p->wants_quit) {
         sent = say(p, MESSAGE_QUIT);
         if (sent == 1)

@@ -27,9 +27,18 @@ struct process {
     bool telling;            /* told was not sent to its end yet */
     size_t told_fds;         /* descriptors of told that were sent */
     bool head_sent;
+    struct list renewals; /* sockets with new processes behind, in order */
     bool wants_reopen, wants_quit, wants_stop;
     bool stuck; /* its channel is full: wait for POLLOUT */
 };
+
+/* One backend that it is to be told of. */
+struct renewal {
+    struct list link;
+    char path[];
+};
+void process_renew(struct process *p, const char *path);
+void process_fini(struct process *p); /* what it was not told */
 
 struct bundle;
 

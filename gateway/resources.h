@@ -61,6 +61,8 @@ int unix_listen(const struct address *address, int backlog, mode_t mode,
 
 /* Close it, and remove its file when it is a Unix socket of ours; -1 is
  * fine. */
+/* Its file has this name now. */
+void socket_renamed(int fd, const char *path);
 void socket_close(int fd);
 
 #endif

@@ -29,6 +29,8 @@ enum {
     GOOD_LIFE_MS = 30000, /* who lived so long starts afresh at once */
     KILL_AFTER_MS = 10000,
     LISTEN_FD = 3,
+    CRASHES_TOLD = 5,     /* from then on it is said once, and counted */
+    LEAVE_MORE_MS = 5000, /* than drain_timeout */
 };
 
 struct instance {
@@ -38,13 +40,18 @@ struct instance {
     char *user;  /* NULL: as the workers */
     uid_t uid;
     gid_t gid;
-    bool drop;    /* become user before exec */
-    int fd;       /* listening; -1: retired */
-    bool fresh;   /* made by spawn_open(), not adopted yet */
-    bool named;   /* by the generation in use */
-    bool changed; /* start anew with other words once it ended */
-    pid_t pid;    /* 0: does not run */
-    uint64_t started_ms, start_ms, kill_ms, backoff_ms;
+    bool drop;      /* become user before exec */
+    int fd;         /* listening; -1: retired */
+    bool fresh;     /* made by spawn_open(), not adopted yet */
+    bool named;     /* by the generation in use */
+    bool leaving;   /* ends when nobody awaited is left */
+    pid_t *awaited; /* users that have not left it yet */
+    size_t awaited_n;
+    uint64_t leave_ms;   /* it ends then at the latest; 0: no limit */
+    unsigned crashes;    /* in a row: it ended soon and unasked */
+    uint64_t crashed_ms; /* the first of them */
+    pid_t pid;           /* 0: does not run */
+    uint64_t started_ms, start_ms, kill_ms, backoff_ms, drain_ms;
 };
 
 static struct list instances = {&instances, &instances};
@@ -94,6 +101,7 @@ static void forget(struct instance *in, bool keep_file)
     free_words(in->argv);
     free(in->user);
     free(in->path);
+    free(in->awaited);
     free(in);
 }
 
@@ -224,6 +232,98 @@ static void end_process(struct instance *in)
     in->kill_ms = system_now_ms() + KILL_AFTER_MS;
 }
 
+static void end_if_left(struct instance *in)
+{
+    if (in->leaving && !in->awaited_n)
+        end_process(in);
+}
+
+/* It ends when all that use it have left. */
+static void leave(struct instance *in, const struct spawn_users *users)
+{
+    in->leaving = true;
+    in->named = false;
+    socket_close(in->fd);
+    in->fd = -1;
+    in->awaited = xcalloc(users->n + 1, sizeof *in->awaited);
+    in->awaited_n = users->n;
+    if (users->n)
+        memcpy(in->awaited, users->pids, users->n * sizeof *in->awaited);
+    end_if_left(in);
+}
+
+void spawn_moved(pid_t user, const char *path)
+{
+    LIST_EACH(item, after, &instances)
+    {
+        struct instance *in = INSTANCE(item);
+        if (!in->leaving || (path && strcmp(in->path, path) != 0))
+            continue;
+        for (size_t i = 0; i < in->awaited_n; i++) {
+            if (in->awaited[i] != user)
+                continue;
+            in->awaited[i] = in->awaited[--in->awaited_n];
+            end_if_left(in);
+            /* What was left is the oldest that it used there. */
+            if (path)
+                return;
+            break;
+        }
+    }
+}
+
+/* A listening socket that takes the place of the one at path at once; nobody
+ * who connects finds none. */
+static int listen_over(const struct instance *in, gid_t gid, struct err *err)
+{
+    char path[SPAWN_PATH_MAX + 8];
+    struct address a;
+    bool in_use = false;
+
+    snprintf(path, sizeof path, "%s.new", in->path);
+    if (address_from_path(&a, str_c(path), err) == -1)
+        return -1;
+    int fd = unix_listen(&a, BACKLOG, SOCKET_MODE, &in_use, err);
+    if (fd == -1)
+        return -1;
+    if ((in->drop && chown(path, in->uid, gid) == -1) ||
+        rename(path, in->path) == -1) {
+        err_set(err, "rename() \"%s\" failed (%d: %s)", path, errno,
+                strerror(errno));
+        socket_close(fd);
+        return -1;
+    }
+    socket_renamed(fd, in->path);
+    return fd;
+}
+
+/* A new process beside the old one. */
+static int renew(struct instance *in, const struct pool_spawn *spawn,
+                 const struct settings *s, const struct spawn_users *users,
+                 struct err *err)
+{
+    struct instance *heir = xcalloc(1, sizeof *heir);
+
+    heir->path = xstrdup(in->path);
+    heir->argv = copy_words(spawn->argv);
+    heir->named = true;
+    heir->fd = -1;
+    list_push_back(&instances, &heir->link);
+    if (set_identity(heir, spawn, s, err) == -1 ||
+        (heir->fd = listen_over(heir, s->gid, err)) == -1) {
+        forget(heir, false);
+        return -1;
+    }
+    leave(in, users);
+    if (users->renewed)
+        users->renewed(users->arg, heir->path);
+    if (!in->pid)
+        forget(in, false);
+    return 0;
+}
+
+static const struct spawn_users *current_users;
+
 static int adopt(const struct generation *g, const struct pool_conf *p,
                  const struct pool_server *server, struct err *err)
 {
@@ -232,6 +332,7 @@ static int adopt(const struct generation *g, const struct pool_conf *p,
     const char *user = spawn->user ? spawn->user : settings_of(g)->user;
 
     in->named = true;
+    in->drain_ms = p->set.drain_timeout_ms;
     if (in->fresh) {
         in->fresh = false;
         return 0;
@@ -239,12 +340,36 @@ static int adopt(const struct generation *g, const struct pool_conf *p,
     if (words_eq(in->argv, spawn->argv) &&
         (geteuid() != 0 || text_eq(in->user, user)))
         return 0;
-    free_words(in->argv);
-    in->argv = copy_words(spawn->argv);
-    in->backoff_ms = 0;
-    in->changed = in->pid != 0;
-    end_process(in);
-    return set_identity(in, spawn, settings_of(g), err);
+    return renew(in, spawn, settings_of(g), current_users, err);
+}
+
+static struct str restarted;
+static size_t restarted_n;
+
+static int restart(const struct generation *g, const struct pool_conf *p,
+                   const struct pool_server *server, struct err *err)
+{
+    struct instance *in = find(server->path);
+
+    if (!in || !str_eq(p->name, restarted))
+        return 0;
+    restarted_n++;
+    return renew(in, &p->spawns[server->spawn], settings_of(g), current_users,
+                 err);
+}
+
+size_t spawn_restart(const struct generation *g, struct str pool,
+                     const struct spawn_users *users)
+{
+    struct err err;
+
+    restarted = pool;
+    restarted_n = 0;
+    current_users = users;
+    if (each_instance(g, restart, &err) == -1)
+        log_write(&log_process, LEVEL_EMERG, "%s", err.text);
+    current_users = NULL;
+    return restarted_n;
 }
 
 /* PATH, HOME, TZ and the locale, and what `env` says. */
@@ -280,25 +405,26 @@ static void make_environment(const struct settings *s)
             environment[at++] = xstrdup(s->env.items[i]);
 }
 
-void spawn_adopt(const struct generation *g)
+void spawn_adopt(const struct generation *g, const struct spawn_users *users)
 {
     struct err err;
     make_environment(settings_of(g));
     LIST_EACH(item, after, &instances)
     INSTANCE(item)->named = false;
+    current_users = users;
     if (each_instance(g, adopt, &err) == -1)
         log_write(&log_process, LEVEL_EMERG, "%s", err.text);
     LIST_EACH(item, after, &instances)
     {
         struct instance *in = INSTANCE(item);
-        if (in->named)
+        if (in->named || in->leaving)
             continue;
-        socket_close(in->fd);
-        in->fd = -1;
-        end_process(in);
+        leave(in, users);
+        in->leave_ms = system_now_ms() + in->drain_ms + LEAVE_MORE_MS;
         if (!in->pid)
             forget(in, false);
     }
+    current_users = NULL;
 }
 
 /* ---- processes ---- */
@@ -367,8 +493,9 @@ static void start(struct instance *in, uint64_t now_ms)
     in->pid = pid;
     in->started_ms = now_ms;
     in->kill_ms = 0;
-    log_notice(&log_process, "start backend process %d: %s", (int)pid,
-               in->argv[0]);
+    log_write(&log_process,
+              in->crashes < CRASHES_TOLD ? LEVEL_NOTICE : LEVEL_INFO,
+              "start backend process %d: %s", (int)pid, in->argv[0]);
 }
 
 static void sooner(int *wait_ms, uint64_t at_ms, uint64_t now_ms)
@@ -387,6 +514,16 @@ int spawn_tend(void)
         struct instance *in = INSTANCE(item);
         if (!in->pid && !stopping && in->named && now_ms >= in->start_ms)
             start(in, now_ms);
+        if (in->pid && in->crashes >= CRASHES_TOLD &&
+            now_ms - in->started_ms >= GOOD_LIFE_MS) {
+            log_notice(&log_process, "backend at %s runs again, after %u ends",
+                       in->path, in->crashes);
+            in->crashes = 0;
+        }
+        if (in->leave_ms && now_ms >= in->leave_ms) {
+            in->leave_ms = 0;
+            end_process(in);
+        }
         if (in->pid && in->kill_ms && now_ms >= in->kill_ms) {
             log_warn(&log_process, "backend process %d does not end, killed",
                      (int)in->pid);
@@ -397,6 +534,8 @@ int spawn_tend(void)
             sooner(&wait_ms, in->start_ms, now_ms);
         if (in->pid && in->kill_ms)
             sooner(&wait_ms, in->kill_ms, now_ms);
+        if (in->leave_ms)
+            sooner(&wait_ms, in->leave_ms, now_ms);
     }
     return wait_ms;
 }
@@ -404,7 +543,7 @@ int spawn_tend(void)
 static void back_off(struct instance *in)
 {
     uint64_t now_ms = system_now_ms();
-    if (in->changed || now_ms - in->started_ms >= GOOD_LIFE_MS)
+    if (now_ms - in->started_ms >= GOOD_LIFE_MS)
         in->backoff_ms = 0;
     else if (in->backoff_ms == 0)
         in->backoff_ms = BACKOFF_FIRST_MS;
@@ -413,7 +552,36 @@ static void back_off(struct instance *in)
     else
         in->backoff_ms = BACKOFF_LAST_MS;
     in->start_ms = now_ms + in->backoff_ms;
-    in->changed = false;
+}
+
+/* How it ended; one that keeps ending is told of once, with a count. */
+static void report_end(struct instance *in, int status)
+{
+    bool meant = in->kill_ms != 0;
+    uint64_t now_ms = system_now_ms();
+    enum log_level level = meant ? LEVEL_NOTICE : LEVEL_ERROR;
+
+    if (meant || now_ms - in->started_ms >= GOOD_LIFE_MS)
+        in->crashes = 0;
+    else if (in->crashes++ == 0)
+        in->crashed_ms = in->started_ms;
+    if (in->crashes == CRASHES_TOLD)
+        log_write(&log_process, LEVEL_ALERT,
+                  "backend at %s ended %u times within %llu s, it is started "
+                  "less and less often from now on: %s",
+                  in->path, in->crashes,
+                  (unsigned long long)(now_ms - in->crashed_ms) / 1000,
+                  in->argv[0]);
+    if (in->crashes >= CRASHES_TOLD)
+        level = LEVEL_INFO;
+    if (WIFSIGNALED(status))
+        log_write(&log_process, level,
+                  "backend process %d exited on signal %d: %s", (int)in->pid,
+                  WTERMSIG(status), in->argv[0]);
+    else
+        log_write(&log_process, level,
+                  "backend process %d exited with code %d: %s", (int)in->pid,
+                  WEXITSTATUS(status), in->argv[0]);
 }
 
 bool spawn_ended(pid_t pid, int status)
@@ -423,16 +591,7 @@ bool spawn_ended(pid_t pid, int status)
         struct instance *in = INSTANCE(item);
         if (in->pid != pid)
             continue;
-        bool meant = in->kill_ms != 0;
-        enum log_level level = meant ? LEVEL_NOTICE : LEVEL_ERROR;
-        if (WIFSIGNALED(status))
-            log_write(&log_process, level,
-                      "backend process %d exited on signal %d: %s", (int)pid,
-                      WTERMSIG(status), in->argv[0]);
-        else
-            log_write(&log_process, level,
-                      "backend process %d exited with code %d: %s", (int)pid,
-                      WEXITSTATUS(status), in->argv[0]);
+        report_end(in, status);
         in->pid = 0;
         in->kill_ms = 0;
         if (in->named)

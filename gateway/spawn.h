@@ -18,8 +18,31 @@
  * nothing is left of it then. */
 int spawn_open(const struct generation *g, struct err *err);
 
-/* g is in use now: new instances start, changed ones restart, others end. */
-void spawn_adopt(const struct generation *g);
+enum { SPAWN_PATH_MAX = 108 };
+
+/* The workers that use backends, and how to tell them that behind a socket's
+ * path there is a new process. */
+struct spawn_users {
+    pid_t *pids;
+    size_t n;
+    void (*renewed)(void *arg, const char *path);
+    void *arg;
+};
+
+/*
+ * g is in use now: new instances start, others end, and those whose line
+ * changed are renewed: a new process starts, with a socket of its own at the
+ * same path, and the old one ends when all users have left it.
+ */
+void spawn_adopt(const struct generation *g, const struct spawn_users *users);
+
+/* Renew all of this pool.  Returns how many there are. */
+size_t spawn_restart(const struct generation *g, struct str pool,
+                     const struct spawn_users *users);
+
+/* The user left what was at path before it was renewed or removed; path NULL:
+ * it ended, and with it all that it used. */
+void spawn_moved(pid_t user, const char *path);
 
 /* Start what is due, kill what does not end.  Returns the milliseconds until
  * it wants to be called again, or -1. */

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -195,12 +196,20 @@ static void report(struct worker *w, enum message_type type, unsigned number,
 {
     struct message m;
     message_init(&m, type);
-    if (type != MESSAGE_READY)
+    if (type != MESSAGE_READY && type != MESSAGE_MOVED)
         message_put_u32(&m, number);
     message_put_text(&m, str_c(text));
     /* A master that reads nothing is in trouble of its own; a word that is
      * lost delays nothing but its log line. */
     channel_send(w->channel, &m);
+}
+
+/* A word that the master does not get makes it wait in vain for a while. */
+static void on_moved(void *arg, const char *path)
+{
+    struct worker *w = arg;
+    if (w->channel != -1)
+        report(w, MESSAGE_MOVED, 0, path);
 }
 
 static void use_arrived(struct worker *w)
@@ -284,6 +293,19 @@ static bool on_reopen(struct worker *w, struct message *m)
     return true;
 }
 
+static bool on_renew(struct message *m)
+{
+    struct str text = message_get_text(m);
+    char path[sizeof(struct sockaddr_un)];
+
+    if (!text.n || text.n >= sizeof path)
+        return false;
+    memcpy(path, text.p, text.n);
+    path[text.n] = '\0';
+    bridge_renew(path);
+    return true;
+}
+
 /* ---- being told ---- */
 
 static bool on_message(struct worker *w, struct message *m)
@@ -295,6 +317,8 @@ static bool on_message(struct worker *w, struct message *m)
         return on_descriptors(w, m);
     case MESSAGE_REOPEN:
         return on_reopen(w, m);
+    case MESSAGE_RENEW:
+        return on_renew(m);
     case MESSAGE_QUIT:
         drain(w);
         return true;
@@ -304,6 +328,7 @@ static bool on_message(struct worker *w, struct message *m)
     case MESSAGE_READY:
     case MESSAGE_RELOADED:
     case MESSAGE_REFUSED:
+    case MESSAGE_MOVED:
         break; /* a worker's own words */
     }
     return false;
@@ -455,6 +480,7 @@ int worker_run(const struct worker_start *start)
     listeners_init(&w.listeners, w.loop, w.number,
                    settings_of(start->generation)->connections);
     use(&w, start->generation);
+    bridge_on_moved(on_moved, &w);
     report(&w, MESSAGE_READY, 0, "");
     loop_run(w.loop);
     end(&w);

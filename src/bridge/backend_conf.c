@@ -14,7 +14,7 @@ struct backend_conf {
 
 static conf_setter set_backend, set_server, set_spawn, set_method,
     set_link_window, set_keepalive, set_on_loss, set_max_clients, set_allow_uid,
-    set_delivery;
+    set_delivery, set_drain;
 
 #define FIELD(name) offsetof(struct backend_conf, set.name)
 
@@ -203,6 +203,17 @@ static const struct directive backend_directives[] = {
                 "longer names may go on.",
     },
     {
+        .name = "websocket_drain",
+        .syntax = "[rate=N/s] [jitter=TIME] [code=CODE]",
+        .contexts = CONF_HTTP | CONF_BACKEND,
+        .arity = ARGS_1 | ARGS_2 | ARGS_3,
+        .set = set_drain,
+        .default_text = "rate=1000/s jitter=0 code=1001",
+        .help = "How a worker that retires closes the sessions of a pool: so "
+                "many in a second (0: all at once), each up to TIME later, "
+                "with this code.  worker_shutdown_timeout bounds it.",
+    },
+    {
         .name = "allow_uid",
         .syntax = "USER ...",
         .contexts = CONF_BACKEND,
@@ -253,6 +264,8 @@ static void backend_defaults(void *conf)
         .hold_ms = 10000,
         .loss_code = WS_CLOSE_RESTART,
         .state_max = 64 << 10,
+        .drain_rate = 1000,
+        .drain_code = WS_CLOSE_GOING_AWAY,
         .cross_backend = true,
         .channels_max = 256,
         .method = &balance_least_conn,
@@ -522,6 +535,61 @@ static int set_on_loss(struct conf *conf, struct conf_scope *scope,
                      STR_ARG(word));
 }
 
+/* N or N/s */
+static bool parse_rate(struct str word, uint64_t *rate)
+{
+    if (str_ends(word, STR("/s")))
+        word.n -= 2;
+    return str_to_u64(word, 1000000, rate);
+}
+
+static int set_drain(struct conf *conf, struct conf_scope *scope,
+                     const struct directive *row, const struct conf_node *node,
+                     void *field)
+{
+    struct backend_conf *c = conf_get(scope, &backend_module);
+    (void)row;
+    (void)field;
+
+    c->set.drain_is_set = true;
+    for (size_t i = 1; i < node->words_n; i++) {
+        struct str word = conf_arg(node, i), value;
+        uint64_t code = 0;
+        bool good = false;
+        if (has_name(word, STR("rate"), &value)) {
+            good = parse_rate(value, &c->set.drain_rate);
+        } else if (has_name(word, STR("jitter"), &value)) {
+            good = conf_parse_ms(value, &c->set.drain_jitter_ms) &&
+                   c->set.drain_jitter_ms <= 3600000;
+        } else if (has_name(word, STR("code"), &value)) {
+            good = str_to_u64(value, 4999, &code) &&
+                   ws_close_code_may_be_sent((unsigned)code);
+            c->set.drain_code = (unsigned)code;
+        }
+        if (!good)
+            return conf_fail(conf,
+                             "invalid parameter \"%.*s\" in "
+                             "\"websocket_drain\" directive, expected "
+                             "\"rate=N/s\", \"jitter=TIME\" of at most 1h or "
+                             "\"code=CODE\"",
+                             STR_ARG(word));
+    }
+    return 0;
+}
+
+/* What http{} says holds where the pool says nothing; it is applied after the
+ * pools are. */
+static void inherit_drain(struct pool_conf *p)
+{
+    const struct backend_conf *c = conf_get(p->scope->parent, &backend_module);
+
+    if (p->set.drain_is_set || !c->set.drain_is_set)
+        return;
+    p->set.drain_rate = c->set.drain_rate;
+    p->set.drain_jitter_ms = c->set.drain_jitter_ms;
+    p->set.drain_code = c->set.drain_code;
+}
+
 static int set_link_window(struct conf *conf, struct conf_scope *scope,
                            const struct directive *row,
                            const struct conf_node *node, void *field)
@@ -661,9 +729,11 @@ static int backend_end(struct conf *conf)
 {
     size_t it = 0;
     struct pool_conf *p;
-    while ((p = pool_conf_next(generation_of(conf), &it)))
+    while ((p = pool_conf_next(generation_of(conf), &it))) {
+        inherit_drain(p);
         if (name_spawned(conf, p) == -1 || check_paths(conf, p) == -1)
             return -1;
+    }
     return 0;
 }
 

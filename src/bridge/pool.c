@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
+#include "drain.h"
 
 enum {
     BACKOFF_MIN_MS = 100,
@@ -42,6 +43,7 @@ void pool_destroy_if_done(struct pool *p)
         !list_is_empty(&p->losses))
         return;
     list_remove(&p->link);
+    drain_fini(p);
     generation_unref(p->generation);
     free(p->balance.peers);
     channels_fini(&p->channels);
@@ -49,11 +51,19 @@ void pool_destroy_if_done(struct pool *p)
     free(p);
 }
 
+static void tell_moved(const char *path, unsigned times)
+{
+    while (times-- && bridge.on_moved)
+        bridge.on_moved(bridge.on_moved_arg, path);
+}
+
 static void bury_backend(struct loop_task *task)
 {
     struct backend *b = CONTAINER(task, struct backend, grave);
     struct pool *p = b->pool;
     list_remove(&b->in_pool);
+    if (b->spawned)
+        tell_moved(b->path, 1 + b->told_again);
     free(b->path);
     free(b);
     pool_destroy_if_done(p);
@@ -62,6 +72,11 @@ static void bury_backend(struct loop_task *task)
 static void forget(struct backend *b)
 {
     timer_clear(&b->retry);
+    if (b->heir)
+        b->heir->replaces = NULL;
+    if (b->replaces)
+        b->replaces->heir = NULL;
+    b->heir = b->replaces = NULL;
     if (!list_is_linked(&b->grave.link))
         loop_bury(bridge.loop, &b->grave);
 }
@@ -98,8 +113,12 @@ static void on_retry(struct timer *t)
     dial(CONTAINER(t, struct backend, retry));
 }
 
+static void take_place(struct backend *b);
+
 void backend_link_ready(struct backend *b)
 {
+    if (b->replaces)
+        take_place(b->replaces);
     struct peer *peer = peer_of(b);
     b->backoff_ms = BACKOFF_MIN_MS;
     b->noise = (struct log_limit){0};
@@ -126,18 +145,19 @@ void backend_link_unready(struct backend *b)
 void backend_link_ended(struct backend *b)
 {
     b->link = NULL;
-    if (b->index < 0 || bridge.draining)
+    if (b->heir)
+        take_place(b);
+    else if ((b->index < 0 && !b->replaces) || bridge.draining)
         forget(b);
     else
         dial_later(b);
 }
 
-static struct backend *backend_create(struct pool *p,
-                                      const struct pool_server *server)
+static struct backend *backend_create(struct pool *p, const char *path)
 {
     struct backend *b = xcalloc(1, sizeof *b);
     b->pool = p;
-    b->path = xstrdup(server->path);
+    b->path = xstrdup(path);
     b->index = -1;
     b->backoff_ms = BACKOFF_MIN_MS;
     b->grave.run = bury_backend;
@@ -146,16 +166,39 @@ static struct backend *backend_create(struct pool *p,
     return b;
 }
 
-static void retire(struct backend *b)
+static void retire_within(struct backend *b, uint64_t timeout_ms)
 {
     if (list_is_linked(&b->grave.link))
         return;
     b->index = -1;
     if (b->link)
-        link_drain(b->link, b->pool->conf->set.drain_timeout_ms,
-                   !b->pool->retired && !bridge.draining);
+        link_drain(b->link, timeout_ms, !b->pool->retired && !bridge.draining);
     else
         forget(b);
+}
+
+static void retire(struct backend *b)
+{
+    retire_within(b, b->pool->conf->set.drain_timeout_ms);
+}
+
+/* The heir of b has the place from now on. */
+static void take_place(struct backend *b)
+{
+    struct backend *heir = b->heir;
+    struct pool *p = b->pool;
+
+    b->heir = heir->replaces = NULL;
+    heir->index = b->index;
+    heir->told_again = 0;
+    if (b->index >= 0) {
+        struct peer *peer = &p->balance.peers[b->index];
+        peer->object = heir;
+        peer->unready = !heir->link || heir->link->state != LINK_READY;
+        *peer->state = (struct peer_state){
+            .active = heir->link ? (uint32_t)heir->link->clients_n : 0};
+    }
+    retire(b);
 }
 
 /* ---- one pool ---- */
@@ -167,7 +210,7 @@ static struct backend *find_backend(struct pool *p, const char *path)
         struct backend *b = CONTAINER(item, struct backend, in_pool);
         bool is_leaving = list_is_linked(&b->grave.link) ||
                           (b->link && b->link->drain_until_ms);
-        if (!is_leaving && strcmp(b->path, path) == 0)
+        if (!is_leaving && !b->replaces && strcmp(b->path, path) == 0)
             return b;
     }
     return NULL;
@@ -209,7 +252,7 @@ static void configure(struct pool *p, struct generation *g,
         const struct pool_server *server = &conf->servers[i];
         struct backend *b = find_backend(p, server->path);
         if (!b)
-            b = backend_create(p, server);
+            b = backend_create(p, server->path);
         b->spawned = server->spawn >= 0;
         b->index = (int)i;
         fill_peer(&peers[i], server, b);
@@ -221,6 +264,8 @@ static void configure(struct pool *p, struct generation *g,
     LIST_EACH(item, after, &p->backends)
     {
         struct backend *b = CONTAINER(item, struct backend, in_pool);
+        if (b->replaces && b->replaces->index >= 0)
+            continue;
         if (b->index < 0 || conf->servers[b->index].down)
             retire(b);
         else if (!b->link && !timer_is_set(&b->retry))
@@ -243,12 +288,12 @@ static struct pool *pool_create(struct str name)
     return p;
 }
 
-static void retire_pool(struct pool *p)
+static void retire_pool(struct pool *p, uint64_t timeout_ms)
 {
     p->retired = true;
     LIST_EACH(item, after, &p->backends)
     {
-        retire(CONTAINER(item, struct backend, in_pool));
+        retire_within(CONTAINER(item, struct backend, in_pool), timeout_ms);
     }
 }
 
@@ -280,12 +325,50 @@ void bridge_adopt(struct loop *loop, struct generation *g, unsigned process,
     {
         struct pool *p = CONTAINER(item, struct pool, link);
         if (!p->retired && !pool_conf_find(g, p->name))
-            retire_pool(p);
+            retire_pool(p, p->conf->set.drain_timeout_ms);
     }
     LIST_EACH(item, after, &bridge.sessions)
     {
         session_adopt(CONTAINER(item, struct session, all), g);
     }
+}
+
+/* False when no pool has it. */
+static bool renew_in(struct pool *p, const char *path)
+{
+    struct backend *b = find_backend(p, path);
+
+    if (!b)
+        return false;
+    if (b->heir) {
+        b->told_again++;
+        return true;
+    }
+    b->heir = backend_create(p, path);
+    b->heir->replaces = b;
+    b->heir->spawned = true;
+    dial(b->heir);
+    return true;
+}
+
+void bridge_renew(const char *path)
+{
+    bool found = false;
+
+    if (!bridge.loop || bridge.draining)
+        return;
+    LIST_EACH(item, after, &bridge.pools)
+    {
+        found |= renew_in(CONTAINER(item, struct pool, link), path);
+    }
+    if (!found)
+        tell_moved(path, 1);
+}
+
+void bridge_on_moved(bridge_moved_fn *moved, void *arg)
+{
+    bridge.on_moved = moved;
+    bridge.on_moved_arg = arg;
 }
 
 void bridge_drain(void)
@@ -295,11 +378,15 @@ void bridge_drain(void)
     bridge.draining = true;
     LIST_EACH(item, after, &bridge.sessions)
     {
-        session_fail(CONTAINER(item, struct session, all), ENDING_SHUTDOWN);
+        struct session *s = CONTAINER(item, struct session, all);
+        if (!s->stream && !session_is_over(s))
+            session_fail(s, ENDING_SHUTDOWN);
     }
     LIST_EACH(item, after, &bridge.pools)
     {
-        retire_pool(CONTAINER(item, struct pool, link));
+        struct pool *p = CONTAINER(item, struct pool, link);
+        uint64_t last_ms = drain_begin(p);
+        retire_pool(p, last_ms + p->conf->set.drain_timeout_ms);
     }
 }
 
@@ -319,6 +406,7 @@ void bridge_stop(void)
     LIST_EACH(item, after, &bridge.pools)
     {
         struct pool *p = CONTAINER(item, struct pool, link);
+        drain_fini(p);
         p->retired = true;
         LIST_EACH(backend, next, &p->backends)
         {

@@ -427,6 +427,8 @@ void session_fail(struct session *s, enum ending ending)
         return;
     if (ending == ENDING_BACKEND_LOST)
         code = s->conf->pool->set.loss_code;
+    if (ending == ENDING_SHUTDOWN && s->pool)
+        code = s->pool->conf->set.drain_code;
     if (s->stream && code) {
         if (!s->close_sent)
             session_send_close(s, code, STR(""));

@@ -3,11 +3,12 @@
 
 import os
 import signal
+import time
 import unittest
 
 from support.gateway import ECHO, BridgeTestCase
 from support.penstock import wait_for
-from support.websocket import PING, PONG, TEXT, Client, encode
+from support.websocket import PING, PONG, TEXT, Client, Ended, encode
 
 SPAWN = """
 user root;
@@ -34,7 +35,7 @@ def children(p):
                 words = f.read()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if parent == p.pid() and words.startswith(ECHO.encode()):
+        if parent == p.pid() and ECHO.encode() in words:
             found.append(int(pid))
     return sorted(found)
 
@@ -167,6 +168,147 @@ class SpawnTest(ResumeTestCase):
                 while (got := c.message()) != (TEXT, text):
                     self.assertIn(got[1], [b"%d %d" % (k, i) for k in range(times)])
         self.assertNotIn("took over", p.log())
+
+
+    def renewed(self, p, clients, before, act):
+        """Every message that is sent meanwhile is answered, once, in order."""
+        act()
+        sent = 0
+
+        def done():
+            nonlocal sent
+            sent += 1
+            for c in clients:
+                self.check(c, b"%d" % sent)
+            now = children(p)
+            return len(now) == len(before) and not set(now) & set(before)
+
+        wait_for("new backends", done)
+        self.assertNotIn("lose their backend", p.log())
+        for c in clients:
+            self.check(c, b"after")
+
+    def test_restart_moves_everybody(self):
+        p = self.penstock(SPAWN % (ECHO, 2, ""))
+        self.wait_ready(p, 2)
+        clients = [self.client(p) for _ in range(20)]
+
+        def restart():
+            got = p.run("-s", "restart=echo")
+            self.assertEqual(got.returncode, 0, got.stderr)
+
+        self.renewed(p, clients, children(p), restart)
+        self.renewed(p, clients, children(p), restart)
+        got = p.run("-s", "restart=nix")
+        self.assertEqual(got.returncode, 1)
+        self.assertIn('there is no backend "nix" with a spawn line', got.stderr)
+
+    def test_a_changed_spawn_line_moves_everybody(self):
+        p = self.penstock(SPAWN % ("/usr/bin/env A=1 " + ECHO, 1, ""))
+        self.wait_ready(p)
+        clients = [self.client(p) for _ in range(10)]
+        p.configure(SPAWN % ("/usr/bin/env A=2 " + ECHO, 1, ""))
+        self.renewed(p, clients, children(p), p.reload)
+
+    def test_fewer_instances_move_theirs(self):
+        p = self.penstock(SPAWN % (ECHO, 3, ""))
+        self.wait_ready(p, 3)
+        clients = [self.client(p) for _ in range(12)]
+        p.configure(SPAWN % (ECHO, 1, ""))
+        p.reload()
+        for k in range(20):
+            for c in clients:
+                self.check(c, b"%d" % k)
+        wait_for("one backend", lambda: len(children(p)) == 1)
+        for c in clients:
+            self.check(c, b"after")
+        self.assertNotIn("lose their backend", p.log())
+
+    def test_one_that_can_not_start_leaves_the_old_one(self):
+        p = self.penstock(SPAWN % (ECHO, 1, ""))
+        self.wait_ready(p)
+        c = self.client(p)
+        p.configure(SPAWN % ("/bin/false", 1, ""))
+        p.reload()
+        p.wait_for_log("ended 5 times within")
+        self.check(c, b"still")
+        self.assertEqual(p.log().count("times within"), 1)
+        before = children(p)
+        p.configure(SPAWN % (ECHO, 1, ""))
+        self.renewed(p, [c], before, p.reload)
+
+
+DRAIN = """
+user root;
+worker_processes %d;
+events { }
+http {
+    access_log off;
+    websocket_drain %s;
+    backend echo { server unix:@PREFIX@/echo.sock; }
+    server {
+        listen 127.0.0.1:@PORT@ reuseport;
+        location /ws { websocket_pass echo; }
+    }
+}
+"""
+
+
+class DrainTest(ResumeTestCase):
+    def start(self, workers, drain):
+        p = self.penstock(DRAIN % (workers, drain), start=False)
+        self.start_echo(p)
+        p.start()
+        self.wait_ready(p, workers)
+        return p
+
+    def closing_times(self, clients):
+        """When each was closed, with which code."""
+        times, codes = [], set()
+        for c in clients:
+            _, code, _ = c.finish()
+            times.append(time.monotonic())
+            codes.add(code)
+        return times, codes
+
+    def test_websocket_drain_paces_a_stop(self):
+        p = self.start(1, "rate=20/s jitter=100ms code=1012")
+        clients = [self.client(p) for _ in range(20)]
+        begun = time.monotonic()
+        p.signal(signal.SIGQUIT)
+        self.check(clients[-1], b"still")
+        times, codes = self.closing_times(clients)
+        self.assertEqual(codes, {1012})
+        self.assertGreater(max(times) - begun, 0.8)
+        self.assertEqual(p.process.wait(20), 0)
+
+    def test_websocket_drain_is_bounded_by_worker_shutdown_timeout(self):
+        p = self.start(1, "rate=1/s")
+        p.configure("worker_shutdown_timeout 500ms;" + p.config)
+        p.reload()
+        clients = [self.client(p) for _ in range(20)]
+        begun = time.monotonic()
+        p.signal(signal.SIGQUIT)
+        self.assertEqual(p.process.wait(20), 0)
+        self.assertLess(time.monotonic() - begun, 10)
+        del clients
+
+    def test_a_worker_too_many_is_drained(self):
+        p = self.start(2, "rate=1000/s")
+        clients = [self.client(p) for _ in range(40)]
+        p.configure(p.config.replace("worker_processes 2", "worker_processes 1"))
+        p.reload()
+        wait_for("one worker", lambda: len(p.workers()) == 1)
+        stay = 0
+        for c in clients:
+            c.send(encode(TEXT, b"?"))
+            try:
+                self.assertEqual(c.message(), (TEXT, b"?"))
+                stay += 1
+            except (AssertionError, Ended, BrokenPipeError):
+                pass
+        self.assertGreater(stay, 0)
+        self.assertLess(stay, 40)
 
 
 if __name__ == "__main__":

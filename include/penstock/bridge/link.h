@@ -163,7 +163,10 @@ struct backend {
     char *path;
     int index; /* into pool->peers; -1: no longer configured */
     bool spawned;
-    struct link *link; /* NULL: not connected */
+    unsigned told_again;      /* that it is to be renewed: bridge_renew() */
+    struct backend *heir;     /* takes its place once it is READY; or NULL */
+    struct backend *replaces; /* the other way round */
+    struct link *link;        /* NULL: not connected */
     struct timer retry;
     uint32_t backoff_ms;
     struct log_limit noise;
@@ -177,8 +180,9 @@ struct pool {
     struct generation *generation; /* a reference, for conf */
     struct list backends;
     struct balance balance;
-    size_t clients;     /* those who have an id */
-    struct list losses; /* of backends whose sessions wait for another */
+    size_t clients;      /* those who have an id */
+    struct drain *drain; /* how its sessions are closed; NULL: they are not */
+    struct list losses;  /* of backends whose sessions wait for another */
     struct channels channels;
     bool retired; /* no longer configured: dies when its last backend does */
 };
@@ -195,6 +199,8 @@ struct bridge {
     uint64_t epoch;
     struct generation *generation;
     bool draining;
+    bridge_moved_fn *on_moved;
+    void *on_moved_arg;
 };
 extern struct bridge bridge;
 

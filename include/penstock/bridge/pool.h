@@ -68,7 +68,11 @@ struct pool_settings {
     bool at_least_once;    /* delivery */
     uint64_t channels_max; /* of one client */
     uint64_t state_max;    /* bytes of a session's state */
-    bool cross_backend;    /* broadcasts reach clients of its siblings */
+    uint64_t drain_rate;   /* websocket_drain: closed in a second; 0: at once */
+    uint64_t drain_jitter_ms;
+    unsigned drain_code;
+    bool drain_is_set;
+    bool cross_backend; /* broadcasts reach clients of its siblings */
     const struct balance_method *method;
     const char *socket_dir; /* of spawned backends; NULL: the default */
 };
@@ -108,8 +112,17 @@ const char *pool_conf_spawn_path(const struct pool_conf *p, size_t spawn,
 void bridge_adopt(struct loop *loop, struct generation *g, unsigned process,
                   uint64_t epoch);
 
-/* The worker retires: every session is closed with 1001, links end when their
- * last client is gone.  bridge_live() falls to 0. */
+/* At this socket of a spawned backend there is a new process: dial it, and
+ * when it is READY hand the sessions of the old one over. */
+void bridge_renew(const char *path);
+
+/* What to call when a spawned backend was left for good: it was renewed, or is
+ * no longer configured. */
+typedef void bridge_moved_fn(void *arg, const char *path);
+void bridge_on_moved(bridge_moved_fn *moved, void *arg);
+
+/* The worker retires: sessions are closed as websocket_drain says, links end
+ * when their last client is gone.  bridge_live() falls to 0. */
 void bridge_drain(void);
 
 /* Sessions (and handshakes) that still live, and their lingering sockets. */

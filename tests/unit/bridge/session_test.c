@@ -706,8 +706,8 @@ static void a_drain_closes_everything_in_good_order(void **state)
     fake_expect(b, SLUICE_OPEN);
     bridge_drain();
     assert_int_equal(q->finished, 503);
-    expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1001);
     expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1006);
+    expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1001);
     fake_expect(b, SLUICE_GOAWAY);
     fake_expect(b, SLUICE_BYE);
     assert_false(fake_next(b, &f));

@@ -211,6 +211,7 @@ int world_begin(void **state)
                 .hold_ms = 10000,
                 .loss_code = 1012,
                 .state_max = 65536,
+                .drain_code = 1001,
                 .cross_backend = true,
                 .method = &balance_least_conn},
         .servers = world.servers,

@@ -53,12 +53,14 @@ static void sets_what_each_letter_means(void **state)
     } signals[] = {{"stop", SIGTERM},
                    {"quit", SIGQUIT},
                    {"reload", SIGHUP},
-                   {"reopen", SIGUSR1}};
+                   {"reopen", SIGUSR1},
+                   {"restart=chat", SIGUSR2}};
     for (size_t i = 0; i < COUNT(signals); i++) {
         const char *const s[] = {"-s", signals[i].name, NULL};
         assert_int_equal(parse(&o, &err, s), 0);
         assert_int_equal(o.signal, signals[i].number);
     }
+    assert_string_equal(o.restart, "chat");
     const char *const reference[] = {"--directives", NULL};
     assert_int_equal(parse(&o, &err, reference), 0);
     assert_true(o.reference);
