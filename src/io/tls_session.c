@@ -58,7 +58,9 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int n, int *copy)
     if (store && n > 0 &&
         store->find(store->arg, str_n(id, (size_t)n), &found)) {
         const unsigned char *p = found.p;
+        ERR_set_mark(); /* what can not be read is not there: no error */
         session = d2i_SSL_SESSION(NULL, &p, (long)found.n);
+        ERR_pop_to_mark();
         OPENSSL_cleanse(found.p, found.n);
     }
     buf_fini(&found);

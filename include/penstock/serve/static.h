@@ -9,6 +9,7 @@
 #ifndef PENSTOCK_SERVE_STATIC_H
 #define PENSTOCK_SERVE_STATIC_H
 
+#include "serve/file.h"
 #include "serve/request.h"
 
 struct static_conf {
@@ -17,6 +18,7 @@ struct static_conf {
     bool log_not_found;
     unsigned since;      /* enum http_since */
     uint64_t max_ranges; /* 0: ranges are not served */
+    struct file_conf file;
 };
 
 extern struct conf_module static_module;

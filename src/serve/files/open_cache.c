@@ -20,7 +20,8 @@ struct entry {
     struct entry *next;
     char *path;
     uint32_t hash;
-    unsigned references; /* of holders */
+    unsigned references;           /* of holders */
+    struct open_cache_rules rules; /* of the last one */
     uint64_t uses;
     uint64_t used_ms, checked_ms;
 };
@@ -34,8 +35,9 @@ struct open_cache {
 
 /* ---- the directive ---- */
 
-static int read_option(struct conf *conf, struct str word, bool allowed,
-                       struct open_cache_settings *s)
+static int read_option(struct conf *conf, struct str word,
+                       struct open_cache_settings *s,
+                       struct open_cache_rules *rules)
 {
     struct str value = word;
     struct str name = str_cut(&value, '=');
@@ -45,23 +47,25 @@ static int read_option(struct conf *conf, struct str word, bool allowed,
         good = str_to_u64(value, 1 << 24, &s->max) && s->max;
     else if (str_eq(name, STR("inactive")))
         good = conf_parse_ms(value, &s->inactive_ms);
-    else if (allowed && str_eq(name, STR("valid")))
-        good = conf_parse_ms(value, &s->valid_ms);
-    else if (allowed && str_eq(name, STR("min_uses")))
-        good = str_to_u64(value, INT32_MAX, &s->min_uses) && s->min_uses;
+    else if (rules && str_eq(name, STR("valid")))
+        good = conf_parse_ms(value, &rules->valid_ms);
+    else if (rules && str_eq(name, STR("min_uses")))
+        good =
+            str_to_u64(value, INT32_MAX, &rules->min_uses) && rules->min_uses;
     return good ? 0
                 : conf_fail(conf, "invalid \"%.*s\" parameter \"%.*s\"",
                             STR_ARG(conf->node->words[0].text), STR_ARG(word));
 }
 
 int open_cache_parse(struct conf *conf, const struct conf_node *node,
-                     bool allowed, struct open_cache_settings *s)
+                     struct open_cache_settings *s,
+                     struct open_cache_rules *rules)
 {
     s->max = 0;
     if (node->words_n == 2 && str_eq(conf_arg(node, 1), STR("off")))
         return 0;
     for (size_t i = 1; i < node->words_n; i++)
-        if (read_option(conf, conf_arg(node, i), allowed, s) == -1)
+        if (read_option(conf, conf_arg(node, i), s, rules) == -1)
             return -1;
     if (!s->max)
         return conf_fail(conf, "\"%.*s\" must have the \"max\" parameter",
@@ -193,14 +197,16 @@ static struct entry *add(struct open_cache *c, const char *path, uint32_t hash)
     return e;
 }
 
-struct open_file *open_cache_get(struct open_cache *c, const char *path)
+struct open_file *open_cache_get(struct open_cache *c,
+                                 const struct open_cache_rules *rules,
+                                 const char *path)
 {
     uint64_t now_ms = clock_now_ms();
     uint32_t hash = str_hash(str_c(path));
     struct entry *e = find(c, path, hash);
     uint64_t uses = e ? e->uses : 0;
 
-    if (e && now_ms - e->checked_ms >= c->settings.valid_ms) {
+    if (e && now_ms - e->checked_ms >= rules->valid_ms) {
         if (is_the_same(c, e)) {
             e->checked_ms = now_ms;
         } else {
@@ -213,6 +219,7 @@ struct open_file *open_cache_get(struct open_cache *c, const char *path)
     else if (e->file.fd == -1 && !e->file.error && S_ISREG(e->file.st.st_mode))
         open_file(c, e); /* it was used too little to stay open */
     e->uses = uses + 1;
+    e->rules = *rules;
     e->used_ms = now_ms;
     e->references++;
     list_remove(&e->lru);
@@ -231,10 +238,9 @@ void open_cache_give(struct open_cache *c, struct open_file *f)
             free_entry(e);
         return;
     }
-    if (f->error && !c->settings.errors) {
+    if (f->error && !e->rules.errors) {
         remove_entry(c, e);
-    } else if (f->fd != -1 && e->uses < c->settings.min_uses &&
-               !e->references) {
+    } else if (f->fd != -1 && e->uses < e->rules.min_uses && !e->references) {
         close(f->fd);
         f->fd = -1;
     }

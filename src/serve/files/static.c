@@ -2,7 +2,6 @@
 #include "serve/static.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "http/range.h"
 #include "http/uri.h"
 #include "serve/encodings.h"
+#include "serve/file.h"
 #include "serve/pages.h"
 #include "serve/path.h"
 #include "serve/subrequest.h"
@@ -331,7 +331,7 @@ static int cannot_open(struct request *r, const char *call, const char *path,
 
     if (error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG) {
         status = 404;
-    } else if (error == EACCES) {
+    } else if (error == EACCES || error == ELOOP) {
         status = 403;
     } else {
         level = LEVEL_CRIT;
@@ -355,18 +355,13 @@ static int serve_file(struct request *r)
         if (status != VERDICT_DECLINED)
             return status;
     }
-    /* O_NONBLOCK: opening a pipe must not wait for its writer. */
-    int fd = open(path.text.p, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd == -1)
-        return cannot_open(r, "open()", path.text.p, errno);
-    if (fstat(fd, &st) == -1) {
-        int error = errno;
-        close(fd);
-        return cannot_open(r, "fstat()", path.text.p, error);
-    }
-    if (S_ISREG(st.st_mode) && r->head.method != METHOD_POST)
+    int fd, error = file_open(r, &path, &st, &fd);
+    if (error)
+        return cannot_open(r, "open()", path.text.p, error);
+    if (fd != -1 && r->head.method != METHOD_POST)
         return send_regular(r, fd, &st, (struct str){NULL, 0});
-    close(fd);
+    if (fd != -1)
+        close(fd);
     if (S_ISDIR(st.st_mode))
         return redirect_to_directory(r);
     if (S_ISREG(st.st_mode))
@@ -387,9 +382,10 @@ static int no_index(struct request *r, const char *tried)
 
     if (status)
         return status;
-    if (tried && stat(path.text.p, &st) == -1) {
-        if (errno == EACCES) {
-            log_errno(&r->log, LEVEL_ERROR, errno, "\"%s\" is forbidden",
+    int error = tried ? file_stat(r, &path, &st) : 0;
+    if (error) {
+        if (error == EACCES) {
+            log_errno(&r->log, LEVEL_ERROR, error, "\"%s\" is forbidden",
                       tried);
             return 403;
         }
@@ -424,15 +420,16 @@ static int serve_index(struct request *r)
         int status = path_of_uri(r, uri, &path);
         if (status)
             return status;
-        if (stat(path.text.p, &st) == 0)
+        int error = file_stat(r, &path, &st);
+        if (!error)
             return request_redirect_internally(r, uri, r->args);
-        if (errno == EACCES) {
-            log_errno(&r->log, LEVEL_ERROR, errno, "\"%s\" is forbidden",
+        if (error == EACCES || error == ELOOP) {
+            log_errno(&r->log, LEVEL_ERROR, error, "\"%s\" is forbidden",
                       path.text.p);
             return 403;
         }
-        if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
-            log_errno(&r->log, LEVEL_CRIT, errno, "stat() \"%s\" failed",
+        if (error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG) {
+            log_errno(&r->log, LEVEL_CRIT, error, "stat() \"%s\" failed",
                       path.text.p);
             return 500;
         }

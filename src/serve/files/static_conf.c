@@ -58,6 +58,55 @@ static int static_on_scope(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
+static int set_disable_symlinks(struct conf *conf, struct conf_scope *scope,
+                                const struct directive *row,
+                                const struct conf_node *node, void *field)
+{
+    struct file_conf *c = field;
+    struct str mode = conf_arg(node, 1);
+    (void)scope, (void)row;
+
+    c->trust = NULL;
+    if (str_eq(mode, STR("off")) && node->words_n == 2)
+        c->symlinks = SYMLINKS_FOLLOWED;
+    else if (str_eq(mode, STR("on")))
+        c->symlinks = SYMLINKS_REFUSED;
+    else if (str_eq(mode, STR("if_not_owner")))
+        c->symlinks = SYMLINKS_OF_THEIR_OWNER;
+    else
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(mode));
+    if (node->words_n == 2)
+        return 0;
+    struct str from = conf_arg(node, 2);
+    if (!str_starts(from, STR("from=")) || from.n == 5)
+        return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(from));
+    c->trust = value_compile(conf, conf->variables, str_slice(from, 5, from.n));
+    return c->trust ? 0 : -1;
+}
+
+static void end_cache(void *arg)
+{
+    open_cache_destroy(arg);
+}
+
+static int set_open_file_cache(struct conf *conf, struct conf_scope *scope,
+                               const struct directive *row,
+                               const struct conf_node *node, void *field)
+{
+    struct file_conf *c = field;
+    struct open_cache_settings s = {.how = OPEN_TO_READ, .inactive_ms = 60000};
+    (void)scope, (void)row;
+
+    c->cache = NULL;
+    if (open_cache_parse(conf, node, &s, NULL) == -1)
+        return -1;
+    if (!s.max)
+        return 0;
+    c->cache = open_cache_create(&s);
+    arena_on_destroy(conf->arena, end_cache, c->cache);
+    return 0;
+}
+
 static void static_defaults(void *module_conf)
 {
     struct static_conf *c = module_conf;
@@ -122,30 +171,43 @@ static const struct directive static_directives[] = {
     {.name = "disable_symlinks",
      .contexts = ANYWHERE,
      .arity = ARGS_1 | ARGS_2,
-     .set = set_only_off,
+     .set = set_disable_symlinks,
+     .offset = FIELD(file),
      .default_text = "off",
-     .help = "Symbolic links are followed."},
+     .syntax = "off | on [from=PART] | if_not_owner [from=PART]",
+     .help = "Refuse paths with symbolic links in them, or with links that "
+             "belong to another user than what they lead to."},
     {.name = "open_file_cache",
      .contexts = ANYWHERE,
      .arity = ARGS_1 | ARGS_2,
-     .set = set_only_off,
+     .set = set_open_file_cache,
+     .offset = FIELD(file),
      .default_text = "off",
-     .help = "Files are opened for each request."},
+     .syntax = "max=N [inactive=TIME] | off",
+     .help = "Keep descriptors and what is known of files."},
     {.name = "open_file_cache_valid",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .flags = CONF_IGNORED,
-     .help = TUNING},
+     .set = conf_set_ms,
+     .offset = FIELD(file.rules.valid_ms),
+     .default_text = "60s",
+     .help = "How long before a file in the cache is looked at again."},
     {.name = "open_file_cache_min_uses",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .flags = CONF_IGNORED,
-     .help = TUNING},
+     .set = conf_set_number,
+     .offset = FIELD(file.rules.min_uses),
+     .default_text = "1",
+     .min = 1,
+     .max = INT32_MAX,
+     .help = "Uses of a file before its descriptor stays in the cache."},
     {.name = "open_file_cache_errors",
      .contexts = ANYWHERE,
      .arity = ARGS_FLAG,
-     .flags = CONF_IGNORED,
-     .help = TUNING},
+     .set = conf_set_flag,
+     .offset = FIELD(file.rules.errors),
+     .default_text = "off",
+     .help = "Keep in the cache that a file could not be opened."},
     {.name = "sendfile",
      .contexts = ANYWHERE_IF,
      .arity = ARGS_FLAG,

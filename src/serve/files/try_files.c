@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "blocks.h"
+#include "serve/file.h"
 #include "serve/path.h"
 
 /* ---- configuration ---- */
@@ -98,11 +99,13 @@ static bool exists(struct request *r, const struct path *path,
 {
     struct stat st;
 
-    if (stat(path->text.p, &st) == 0)
+    int error = file_stat(r, path, &st);
+    if (!error)
         return S_ISDIR(st.st_mode) ? want_directory
                                    : !want_directory && S_ISREG(st.st_mode);
-    if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
-        log_errno(&r->log, LEVEL_CRIT, errno, "stat() \"%s\" failed",
+    if (error != ENOENT && error != ENOTDIR && error != ENAMETOOLONG &&
+        error != ELOOP)
+        log_errno(&r->log, LEVEL_CRIT, error, "stat() \"%s\" failed",
                   path->text.p);
     return false;
 }

@@ -305,6 +305,7 @@ static struct list file_caches = {&file_caches, &file_caches};
 struct file_cache {
     struct list link;
     struct open_cache *files;
+    struct open_cache_rules rules;
 };
 
 static void end_file_cache(void *arg)
@@ -319,19 +320,18 @@ static int set_open_log_file_cache(struct conf *conf, struct conf_scope *scope,
                                    const struct conf_node *node, void *field)
 {
     struct access_log_conf *c = field;
-    struct open_cache_settings s = {.how = OPEN_TO_LOG,
-                                    .inactive_ms = 10000,
-                                    .valid_ms = 60000,
-                                    .min_uses = 1};
+    struct open_cache_settings s = {.how = OPEN_TO_LOG, .inactive_ms = 10000};
+    struct open_cache_rules rules = {.valid_ms = 60000, .min_uses = 1};
     (void)scope, (void)row;
 
     c->files = NULL;
-    if (open_cache_parse(conf, node, true, &s) == -1)
+    if (open_cache_parse(conf, node, &s, &rules) == -1)
         return -1;
     if (!s.max)
         return 0;
     c->files = arena_calloc(conf->arena, sizeof *c->files);
     c->files->files = open_cache_create(&s);
+    c->files->rules = rules;
     list_push_back(&file_caches, &c->files->link);
     arena_on_destroy(conf->arena, end_file_cache, c->files);
     return 0;
@@ -437,7 +437,7 @@ static void write_named(struct request *r, const struct access_log_conf *c,
                            STR_ARG(name))
                   .p;
     if (c->files) {
-        f = open_cache_get(c->files->files, path);
+        f = open_cache_get(c->files->files, &c->files->rules, path);
         errno = f->error;
     } else {
         f->fd = open(

@@ -27,22 +27,22 @@ static void write_file(const char *name, const char *text)
     fclose(f);
 }
 
+static struct open_cache_rules rules;
+
 static struct open_cache *create(uint64_t max, uint64_t valid_ms,
                                  uint64_t min_uses, bool errors)
 {
-    struct open_cache_settings s = {.how = OPEN_TO_READ,
-                                    .max = max,
-                                    .inactive_ms = 60000,
-                                    .valid_ms = valid_ms,
-                                    .min_uses = min_uses,
-                                    .errors = errors};
+    struct open_cache_settings s = {
+        .how = OPEN_TO_READ, .max = max, .inactive_ms = 60000};
+    rules = (struct open_cache_rules){
+        .valid_ms = valid_ms, .min_uses = min_uses, .errors = errors};
     return open_cache_create(&s);
 }
 
 /* fd, or the negated errno. */
 static int ask(struct open_cache *c, const char *name)
 {
-    struct open_file *f = open_cache_get(c, path_of(name));
+    struct open_file *f = open_cache_get(c, &rules, path_of(name));
     int answer = f->error ? -f->error : f->fd;
     open_cache_give(c, f);
     return answer;
@@ -70,10 +70,10 @@ static void looks_again_when_it_is_due(void **state)
     (void)state;
     struct open_cache *c = create(10, 0, 1, false);
     write_file("b", "one");
-    struct open_file *old = open_cache_get(c, path_of("b"));
+    struct open_file *old = open_cache_get(c, &rules, path_of("b"));
     assert_int_equal(old->st.st_size, 3);
     write_file("b", "longer");
-    struct open_file *fresh = open_cache_get(c, path_of("b"));
+    struct open_file *fresh = open_cache_get(c, &rules, path_of("b"));
     assert_int_equal(fresh->st.st_size, 6);
     assert_ptr_not_equal(old, fresh);
     assert_int_equal(old->st.st_size, 3); /* whole while it is held */
@@ -103,7 +103,7 @@ static void closes_what_is_used_too_little(void **state)
     struct open_cache *c = create(10, 60000, 3, false);
     write_file("d", "x");
     for (int uses = 1; uses <= 3; uses++) {
-        struct open_file *f = open_cache_get(c, path_of("d"));
+        struct open_file *f = open_cache_get(c, &rules, path_of("d"));
         int fd = f->fd;
         assert_true(fd >= 0);
         open_cache_give(c, f);
@@ -141,7 +141,7 @@ static void knows_a_directory_without_holding_it(void **state)
 {
     (void)state;
     struct open_cache *c = create(3, 60000, 1, false);
-    struct open_file *f = open_cache_get(c, directory);
+    struct open_file *f = open_cache_get(c, &rules, directory);
     assert_int_equal(f->error, 0);
     assert_true(S_ISDIR(f->st.st_mode));
     assert_int_equal(f->fd, -1);
