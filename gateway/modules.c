@@ -30,6 +30,7 @@
 #include "serve/tuning.h"
 #include "serve/types.h"
 #include "serve/upstream.h"
+#include "serve/userid.h"
 #include "serve/variables.h"
 #include "serve/zone.h"
 #include "settings.h"
@@ -84,6 +85,8 @@ struct conf_module *const gateway_modules[] = {
     &empty_gif_module,
     &stub_status_module,
     &headers_module,
+    &userid_module,
+    &browser_module,
     &zone_module, /* the last: all others have named their zones */
     NULL,
 };
@@ -91,6 +94,8 @@ struct conf_module *const gateway_modules[] = {
 const struct variable *const gateway_variables[] = {
     serve_variables,
     connection_variables,
+    userid_variables,
+    browser_variables,
     path_variables,
     limit_variables,
     proxy_variables,

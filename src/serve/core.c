@@ -85,12 +85,23 @@ static const struct conf_enum lingering_names[] = {
     {NULL, 0},
 };
 
-static const struct conf_enum tokens_names[] = {
-    {"off", TOKENS_OFF},
-    {"on", TOKENS_ON},
-    {"build", TOKENS_BUILD},
-    {NULL, 0},
-};
+static int set_tokens(struct conf *conf, struct conf_scope *scope,
+                      const struct directive *row, const struct conf_node *node,
+                      void *field)
+{
+    static const char *const names[] = {"off", "on", "build"};
+    struct core_conf *c = field;
+    (void)scope, (void)row;
+
+    for (unsigned i = 0; i < COUNT(names); i++)
+        if (str_eq(conf_arg(node, 1), str_c(names[i]))) {
+            c->server_tokens = i;
+            return 0;
+        }
+    c->server_tokens = TOKENS_TEXT;
+    c->server_text = value_compile(conf, conf->variables, conf_arg(node, 1));
+    return c->server_text ? 0 : -1;
+}
 
 /* A server's head is never larger than its buffers together. */
 static int core_on_scope(struct conf *conf, struct conf_scope *scope,
@@ -312,11 +323,11 @@ static const struct directive core_directives[] = {
     {.name = "server_tokens",
      .contexts = HTTP_SERVER_LOCATION,
      .arity = ARGS_1,
-     .set = conf_set_enum,
-     .offset = FIELD(server_tokens),
-     .data = tokens_names,
+     .set = set_tokens,
      .default_text = "on",
-     .help = "Show the version in Server and on error pages."},
+     .syntax = "on | off | build | TEXT",
+     .help = "Show the version in Server and on error pages, or another text; "
+             "an empty one leaves the field out."},
     {.name = "absolute_redirect",
      .contexts = HTTP_SERVER_LOCATION,
      .arity = ARGS_FLAG,

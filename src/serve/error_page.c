@@ -2,7 +2,6 @@
 #include "serve/error_page.h"
 
 #include "base/check.h"
-#include "base/version.h"
 #include "serve/core.h"
 
 /* ---- the directive ---- */
@@ -166,18 +165,32 @@ static struct str title_of(struct request *r, unsigned status)
     }
 }
 
+/* A client may have a hand in server_tokens with variables. */
+static struct str escape_html(struct request *r, struct str s)
+{
+    struct buf b = {0};
+
+    for (size_t i = 0; i < s.n; i++)
+        if (strchr("<>&\"", s.p[i]))
+            buf_printf(&b, "&#%d;", s.p[i]);
+        else
+            buf_put_u8(&b, (uint8_t)s.p[i]);
+    s = arena_str(r->arena, buf_str(&b));
+    buf_fini(&b);
+    return s;
+}
+
 struct str error_page_text(struct request *r, unsigned status)
 {
-    bool tokens = core_conf_of(r->location)->server_tokens != TOKENS_OFF;
+    struct str server = response_server(r);
     struct str title = title_of(r, status);
 
     return arena_printf(
         r->arena,
         "<!doctype html>\n<html>\n<head><title>%.*s</title></head>\n"
         "<body style=\"text-align:center;font-family:sans-serif\">\n"
-        "<h1>%.*s</h1>\n<hr>\n<p>%s</p>\n</body>\n</html>\n",
-        STR_ARG(title), STR_ARG(title),
-        tokens ? PENSTOCK_TOKEN : PENSTOCK_NAME);
+        "<h1>%.*s</h1>\n<hr>\n<p>%.*s</p>\n</body>\n</html>\n",
+        STR_ARG(title), STR_ARG(title), STR_ARG(escape_html(r, server)));
 }
 
 int error_page_builtin(struct request *r, unsigned status)

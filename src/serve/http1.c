@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/version.h"
 #include "filter/filters.h"
 #include "http/writer.h"
 #include "serve/client.h"
@@ -53,11 +52,6 @@ static void put_location(struct buf *b, struct request *r,
     buf_put_str(b, STR("\r\n"));
 }
 
-static struct str server_text(unsigned tokens)
-{
-    return tokens == TOKENS_OFF ? STR(PENSTOCK_NAME) : STR(PENSTOCK_TOKEN);
-}
-
 static bool status_has_no_body(unsigned status)
 {
     return status < 200 || status == 204 || status == 304;
@@ -103,8 +97,9 @@ static void put_head(struct buf *b, struct request *r)
     steps_decide_keep_alive(r);
     choose_framing(r, conf);
     http_put_status_line(b, p->status, STR(""));
-    http_put_field(b, STR("Server"),
-                   p->server.p ? p->server : server_text(conf->server_tokens));
+    struct str server = p->server.p ? p->server : response_server(r);
+    if (server.n)
+        http_put_field(b, STR("Server"), server);
     http_put_field(b, STR("Date"), p->date.p ? p->date : clock_http_date());
     if (p->content_type.n)
         http_put_field(b, STR("Content-Type"), p->content_type);

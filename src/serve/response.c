@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/version.h"
 #include "exchange.h"
 #include "filter/filters.h"
 #include "serve/core.h"
@@ -285,4 +286,21 @@ void request_drained(struct request *r)
         if (r->handler && r->handler->on_drain)
             r->handler->on_drain(r);
     }
+}
+
+struct str response_server(struct request *r)
+{
+    const struct core_conf *conf = core_conf_of(r->location);
+
+    switch ((enum server_tokens)conf->server_tokens) {
+    case TOKENS_OFF:
+        return STR(PENSTOCK_NAME);
+    case TOKENS_TEXT:
+        break;
+    case TOKENS_ON:
+    case TOKENS_BUILD:
+        return STR(PENSTOCK_TOKEN);
+    }
+    struct str text = value_eval(conf->server_text, &r->eval);
+    return http_field_value_is_valid(text) ? text : STR("");
 }

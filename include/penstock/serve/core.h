@@ -12,7 +12,12 @@
 #include "serve/error_page.h"
 #include "serve/generation.h"
 
-enum on_off_build { TOKENS_OFF = 0, TOKENS_ON = 1, TOKENS_BUILD = 2 };
+enum server_tokens {
+    TOKENS_OFF = 0,
+    TOKENS_ON = 1,
+    TOKENS_BUILD = 2,
+    TOKENS_TEXT = 3
+};
 
 enum lingering { LINGERING_OFF = 0, LINGERING_ON = 1, LINGERING_ALWAYS = 2 };
 
@@ -52,7 +57,8 @@ struct core_conf {
 
     bool tcp_nodelay;
     bool chunked_transfer_encoding;
-    unsigned server_tokens; /* enum on_off_build */
+    unsigned server_tokens;    /* enum server_tokens */
+    struct value *server_text; /* of TOKENS_TEXT */
     bool absolute_redirect;
     bool port_in_redirect;
     bool server_name_in_redirect;

@@ -169,6 +169,7 @@ struct request {
     bool upstream_tls;             /* it is spoken to by https */
     uint8_t limit_conn, limit_req; /* enum limit_outcome */
     struct limit_hold *limit_holds;
+    void *userid; /* the userid filter's */
     struct loop_task grave;
 };
 
@@ -215,6 +216,9 @@ bool request_send_body(struct request *r, const struct iovec *iov, int n,
 /* The body is n bytes of fd from offset; ends the response.  The request owns
  * fd from here and sends as the client reads; the verdict is VERDICT_DONE. */
 void request_send_file(struct request *r, int fd, off_t offset, uint64_t n);
+
+/* What we call ourselves (server_tokens); empty: nothing. */
+struct str response_server(struct request *r);
 
 /* Complete response with this body. */
 int request_respond(struct request *r, unsigned status, struct str type,

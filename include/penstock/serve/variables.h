@@ -13,6 +13,9 @@
 
 /* Rows for variables_init(); ends with name NULL. */
 extern const struct variable serve_variables[];
+/* modern_browser, ancient_browser; $modern_browser, $ancient_browser, $msie. */
+extern struct conf_module browser_module;
+extern const struct variable browser_variables[];
 /* $connection_time, $tcpinfo_*, $pipe, ...: the same. */
 extern const struct variable connection_variables[];
 

@@ -129,8 +129,7 @@ int file_open(struct request *r, const struct path *path, struct stat *st,
     *st = f->st;
     *fd = -1;
     /* The cache may close its own while ours is sent. */
-    if (!error && f->fd != -1 &&
-        (*fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0)) == -1)
+    if (!error && f->fd != -1 && (*fd = fcntl(f->fd, F_DUPFD_CLOEXEC, 0)) == -1)
         error = errno;
     open_cache_give(c->cache, f);
     return error;

@@ -276,15 +276,11 @@ static int open_beside(struct request *r, const struct path *path,
 {
     struct str name = arena_printf(r->arena, "%.*s%.*s", STR_ARG(path->text),
                                    STR_ARG(suffix));
-    int fd = open(name.p, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct path beside = {.text = name, .root_n = path->root_n};
+    int fd = -1;
 
-    if (fd != -1)
-        *exists = true;
-    if (fd != -1 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
-        return fd;
-    if (fd != -1)
-        close(fd);
-    return -1;
+    *exists = file_open(r, &beside, st, &fd) == 0;
+    return fd;
 }
 
 /* gzip_static, brotli_static; VERDICT_DECLINED: there is none. */

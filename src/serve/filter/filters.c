@@ -7,13 +7,14 @@
 #include "filter/range.h"
 #include "serve/headers.h"
 #include "serve/subrequest.h"
+#include "serve/userid.h"
 #include "steps.h"
 
 typedef void head_filter(struct request *r);
 
 /* In the order they run, which is nginx's. */
 static head_filter *const head_filters[] = {
-    slice_filter,   headers_filter, gunzip_filter,   sub_filter_filter,
+    slice_filter,   userid_filter,  headers_filter, gunzip_filter,   sub_filter_filter,
     charset_filter, ssi_filter,     addition_filter, brotli_filter,
     gzip_filter,    range_filter,
 };

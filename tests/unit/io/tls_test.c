@@ -165,13 +165,12 @@ static void dial(struct tls_context *to, struct tls_context *from,
                  const char *session)
 {
     int fds[2];
-    assert_int_equal(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
+                     0);
     client = server = (struct end){0};
     chosen = to;
     server.stream = stream_open(loop, fds[0], &events, &server);
-    server.tls =
-        stream_tls_accept(server.stream, to, &accept_events, &server);
+    server.tls = stream_tls_accept(server.stream, to, &accept_events, &server);
     client.stream = stream_open(loop, fds[1], &events, &client);
     client.tls = stream_tls_connect(client.stream, from, STR("a.test"), true,
                                     str_c(session));
@@ -294,8 +293,7 @@ static void asks_for_certificates_that_come_late(void **state)
     (void)state;
     struct err err;
     struct tls_identity from_text = identity(&ecdsa);
-    struct tls_context *to =
-        create(&(struct tls_settings){.certify = "$name"});
+    struct tls_context *to = create(&(struct tls_settings){.certify = "$name"});
     struct tls_context *from = client_of(0);
 
     shown = tls_credential_create(&from_text, STR(""), &err);
@@ -322,12 +320,11 @@ static void is_plain_when_no_handshake_comes(void **state)
     (void)state;
     struct tls_context *to = server_of(&ecdsa);
     int fds[2];
-    assert_int_equal(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
+                     0);
     server = (struct end){0};
     server.stream = stream_open(loop, fds[0], &events, &server);
-    server.tls =
-        stream_tls_accept(server.stream, to, &accept_events, &server);
+    server.tls = stream_tls_accept(server.stream, to, &accept_events, &server);
     assert_int_equal(write(fds[1], "GET / HTTP/1.0", 14), 14);
     turn();
     assert_true(tls_is_plain(server.tls));
@@ -383,8 +380,10 @@ static void resumes_by_tickets_until_their_key_is_gone(void **state)
 {
     (void)state;
     struct tls_identity one = identity(&ecdsa);
-    struct tls_settings s = {
-        .identities = &one, .identities_n = 1, .tickets = true, .timeout_s = 100000};
+    struct tls_settings s = {.identities = &one,
+                             .identities_n = 1,
+                             .tickets = true,
+                             .timeout_s = 100000};
     for (int i = 0; i < 2; i++) {
         struct tls_context *to = create(&s);
         struct tls_context *from = client_of(i ? TLS_V1_3 : TLS_V1_2);
