@@ -89,8 +89,13 @@ static void dial(struct connection *c)
     c->ssl = SSL_new(load.ssl);
     SSL_set_fd(c->ssl, c->fd);
     SSL_set_connect_state(c->ssl);
-    if (load.resume && load.session)
-        SSL_set_session(c->ssl, load.session);
+    if (load.resume && load.session) {
+        /* A copy: OpenSSL gives a session up that another connection has got
+         * a new ticket for. */
+        SSL_SESSION *copy = SSL_SESSION_dup(load.session);
+        SSL_set_session(c->ssl, copy);
+        SSL_SESSION_free(copy);
+    }
     if (epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &e) == -1)
         die("epoll_ctl");
 }
