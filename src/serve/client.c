@@ -172,8 +172,7 @@ static void start_lingering(struct client *c)
 static void finish_closing(struct client *c)
 {
     unsigned when = c->closing_conf->lingering_close;
-    bool unread = !c->eof && (stream_has_news(c->stream) ||
-                              !http_reader_is_idle(c->reader));
+    bool unread = !c->eof && (stream_has_news(c->stream) || c->unread);
     if (c->timed_out)
         close_now(c); /* it had its time */
     else if (when == LINGERING_ALWAYS || (when == LINGERING_ON && unread))
@@ -208,6 +207,7 @@ void client_request_done(struct client *c)
         go_idle(c, conf);
     } else {
         c->state = CLIENT_FLUSHING;
+        c->unread = c->unread || !r->body_complete;
         c->generation = generation_ref(r->generation);
         c->closing_conf = conf;
         if (stream_queued(c->stream)) {

@@ -346,6 +346,7 @@ void exchange_refuse(struct client *c, unsigned status)
     }
     log_info(&r->log, "client sent an invalid request: %s",
              http_reader_error(c->reader));
+    c->unread = true; /* who knows what it goes on with */
     r->keep_alive = false;
     r->body_discarded = true;
     r->body_complete = r->body_ended = true;

@@ -63,6 +63,7 @@ struct client {
     bool pipelined;  /* so the head being read was there before */
     bool debug;      /* debug_connection */
     bool timed_out;  /* so that it is not lingered for */
+    bool unread;     /* of the last request there is more to come */
 };
 
 /* Called by listeners for each accepted socket. */
