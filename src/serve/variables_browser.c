@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which browsers are old, as User-Agent says it. */
 #include "base/check.h"
-#include "serve/variables.h"
 #include "serve/request.h"
+#include "serve/variables.h"
 
 enum {
     VERSION_PARTS = 4,
@@ -29,10 +29,8 @@ static const struct browser_kind {
     size_t skip;             /* bytes behind the mark */
 } kinds[] = {
     {"opera", "Opera", 1}, /* "Opera/7" or "Opera 7" */
-    {"msie", "MSIE ", 0},
-    {"gecko", "rv:", 0},
-    {"safari", "Safari/", 0},
-    {"konqueror", "Konqueror/", 0},
+    {"msie", "MSIE ", 0},     {"gecko", "rv:", 0},
+    {"safari", "Safari/", 0}, {"konqueror", "Konqueror/", 0},
 };
 
 /* ---- versions ---- */
@@ -68,21 +66,19 @@ static uint64_t read_version(struct str s, size_t *end)
 static enum browser_age age_of(const struct browser_conf *c, struct str agent)
 {
     for (size_t k = 0; k < COUNT(kinds); k++) {
-        const char *at =
-            agent.n ? memmem(agent.p, agent.n, kinds[k].mark,
-                             strlen(kinds[k].mark))
-                    : NULL;
+        const char *at = agent.n ? memmem(agent.p, agent.n, kinds[k].mark,
+                                          strlen(kinds[k].mark))
+                                 : NULL;
         size_t end;
         if (!at)
             continue;
-        size_t from = (size_t)(at - agent.p) + strlen(kinds[k].mark) +
-                      kinds[k].skip;
+        size_t from =
+            (size_t)(at - agent.p) + strlen(kinds[k].mark) + kinds[k].skip;
         uint64_t version = read_version(str_slice(agent, from, agent.n), &end);
         for (size_t i = 0; i < c->modern.n; i++) {
             const struct modern_browser *m = c->modern.items[i];
             if (m->kind == &kinds[k])
-                return version >= m->version ? BROWSER_MODERN
-                                             : BROWSER_ANCIENT;
+                return version >= m->version ? BROWSER_MODERN : BROWSER_ANCIENT;
         }
         /* Opera says that it is others: it is not taken for them. */
         if (k == 0 && c->modern.n)

@@ -26,18 +26,6 @@ static int set_index(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-/* Of what is not built only "off" is known. */
-static int set_only_off(struct conf *conf, struct conf_scope *scope,
-                        const struct directive *row,
-                        const struct conf_node *node, void *field)
-{
-    (void)scope, (void)row, (void)field;
-    if (str_eq(conf_arg(node, 1), STR("off")) && node->words_n == 2)
-        return 0;
-    return conf_fail(conf, "\"%.*s\" is not supported but for \"off\"",
-                     STR_ARG(conf_arg(node, 0)));
-}
-
 /* In nearly every configuration: not worth a warning. */
 static int accept_flag(struct conf *conf, struct conf_scope *scope,
                        const struct directive *row,

@@ -14,9 +14,9 @@ typedef void head_filter(struct request *r);
 
 /* In the order they run, which is nginx's. */
 static head_filter *const head_filters[] = {
-    slice_filter,   userid_filter,  headers_filter, gunzip_filter,   sub_filter_filter,
-    charset_filter, ssi_filter,     addition_filter, brotli_filter,
-    gzip_filter,    range_filter,
+    slice_filter,      userid_filter,  headers_filter, gunzip_filter,
+    sub_filter_filter, charset_filter, ssi_filter,     addition_filter,
+    brotli_filter,     gzip_filter,    range_filter,
 };
 
 static bool has_no_body(const struct request *r)

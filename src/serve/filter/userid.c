@@ -27,7 +27,7 @@ enum userid_flag {
 enum {
     EXPIRES_OFF = 0,
     EXPIRES_MAX = -1,
-    ID_TEXT = 22, /* base64 digits of 16 bytes, without its padding */
+    ID_TEXT = 22,      /* base64 digits of 16 bytes, without its padding */
     START = 1262304000 /* 2010: what the last-but-one word counts from */
 };
 
@@ -173,8 +173,7 @@ static bool is_reset(struct request *r, const struct userid_conf *c,
     if (!reset.n || str_eq(reset, STR("0")))
         return false;
     if (str_eq(reset, STR("log")))
-        log_notice(&r->log,
-                   "userid cookie \"%.*s=%08X%08X%08X%08X\" was reset",
+        log_notice(&r->log, "userid cookie \"%.*s=%08X%08X%08X%08X\" was reset",
                    STR_ARG(c->name), u->got[0], u->got[1], u->got[2],
                    u->got[3]);
     return true;
@@ -332,8 +331,8 @@ static int set_mark(struct conf *conf, struct conf_scope *scope,
         return 0;
     }
     if (mark.n != 1 ||
-        (mark.p[0] != '=' && (digit_of(mark.p[0]) == -1 || mark.p[0] == '+' ||
-                              mark.p[0] == '/')))
+        (mark.p[0] != '=' &&
+         (digit_of(mark.p[0]) == -1 || mark.p[0] == '+' || mark.p[0] == '/')))
         return conf_fail(conf,
                          "value must be \"off\" or a single letter, digit or "
                          "\"=\"");
