@@ -406,6 +406,18 @@ GETTER(get_sent_http_field)
     return true;
 }
 
+GETTER(get_sent_trailer)
+{
+    const struct response *p = &e->request->response;
+    struct str all = {NULL, 0};
+
+    for (size_t i = 0; i < p->trailers_n; i++)
+        if (field_is(p->trailers[i].name, v->rest))
+            join(e->arena, &all, p->trailers[i].value, STR(", "));
+    *out = all;
+    return all.p != NULL;
+}
+
 /* ---- time, and who we are ---- */
 
 GETTER(get_time_local)
@@ -462,6 +474,7 @@ const struct variable serve_variables[] = {
     {.name = "arg_", .get = get_arg},
     {.name = "cookie_", .get = get_cookie},
     {.name = "sent_http_", .get = get_sent_http_field},
+    {.name = "sent_trailer_", .get = get_sent_trailer},
     {.name = "uri", REQUEST_STR(uri)},
     {.name = "document_uri", REQUEST_STR(uri)},
     {.name = "request_uri", .get = get_request_uri},

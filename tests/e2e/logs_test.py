@@ -212,6 +212,24 @@ class ErrorLogTest(PenstockTestCase):
         p.wait_for_log('http request "GET /x HTTP/1.1" for server')
         p.wait_for_log("http done: status 200")
 
+    def test_sent_trailers(self):
+        """$sent_trailer_NAME"""
+        p = self.penstock(
+            http(
+                "log_format t '$uri [$sent_trailer_x_sum]';"
+                "access_log logs/t.log t;",
+                "location / { add_trailer X-Sum $arg_a;"
+                " proxy_pass http://127.0.0.1:@PORT1@; } }"
+                "server { listen 127.0.0.1:@PORT1@; location / {"
+                " add_trailer Other x; }",
+            ),
+            files={"html/f": "f" * 10},
+        )
+        fetch(p, "/f?a=12")
+        fetch(p, "/f")
+        p.wait_for_log("/f [-]", "logs/t.log")
+        self.assertIn("/f [12]", p.log("logs/t.log"))
+
     def test_levels_of_contexts(self):
         """error_log in http, server, location, with its levels"""
         p = self.penstock(

@@ -117,6 +117,23 @@ class NameTest(TlsTestCase):
             self.assertEqual(self.ask(tls, host=name), (200, answer), name)
 
 
+    def test_debug_lines(self):
+        """error_log ... debug, and a handshake that fails"""
+        p = self.serve(
+            config(
+                server("return 200 x;"),
+                main="\nerror_log logs/error.log debug;",
+            )
+        )
+        self.get(p)
+        p.wait_for_log('SSL server name: "a.test" while SSL handshaking, client:')
+        c = self.context(maximum_version=V12)
+        c.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+        with self.assertRaises(ssl.SSLError):
+            self.connect(p, context=c)
+        p.wait_for_log("no shared cipher) while SSL handshaking, client:")
+
+
 class ChainTest(TlsTestCase):
     """root -> one -> two -> leaf, and revoked.pem of one's."""
 

@@ -128,6 +128,8 @@ static void connected(struct proxy *p)
 {
     this_try(p)->connected_us = clock_now_us();
     p->state = PROXY_SENDING;
+    log_debug(&p->request->log, "http upstream connection to %.*s is there",
+              STR_ARG(p->request->upstream_peer));
     request_doing(p->request, "sending request to upstream");
     proxy_send_request(p);
 }

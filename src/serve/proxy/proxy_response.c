@@ -153,6 +153,7 @@ static bool take_head(struct proxy *p, const struct http_head *head)
 
     t->status = head->status;
     t->head_us = clock_now_us();
+    log_debug(&r->log, "http upstream status %u", head->status);
     if (why && proxy_has_another_peer(p) && proxy_may_retry(p, why)) {
         proxy_try_failed(p, why, head->status);
         return false;

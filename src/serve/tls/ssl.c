@@ -11,6 +11,36 @@ static const struct ssl_conf *ssl_conf_of(const struct server *s)
     return conf_get(s->scope, &ssl_module);
 }
 
+/* ---- what log lines say about a handshake ---- */
+
+struct handshake_log {
+    struct log_ctx log;
+    const struct client *client;
+};
+
+static void describe(const struct log_ctx *ctx, struct buf *line)
+{
+    const struct handshake_log *h =
+        CONTAINER((struct log_ctx *)(uintptr_t)ctx, struct handshake_log, log);
+    char text[ADDRESS_TEXT_MAX];
+    buf_printf(line, ", client: %.*s",
+               STR_ARG(address_ip_text(&h->client->remote, text)));
+    buf_printf(line, ", server: %.*s",
+               STR_ARG(address_text(&h->client->slot->address, text)));
+}
+
+static struct handshake_log log_of(const struct client *c)
+{
+    struct handshake_log h = {.log = log_process, .client = c};
+    if (c->slot->listen)
+        h.log.target = c->slot->listen->log;
+    h.log.connection = c->number;
+    h.log.describe = describe;
+    h.log.doing = "SSL handshaking";
+    h.log.debug = c->debug;
+    return h;
+}
+
 /* ---- the handshake ---- */
 
 /* The server of that name on this address, as a request's Host would choose
@@ -37,6 +67,10 @@ static struct tls_context *choose(void *owner, struct str name)
     if (!l || !l->ssl) /* a reload has taken the address away */
         return NULL;
     const struct ssl_conf *conf = ssl_conf_of(ssl_server_named(l, name));
+    if (log_debug_is_on) {
+        struct handshake_log h = log_of(c);
+        log_debug(&h.log, "SSL server name: \"%.*s\"", STR_ARG(name));
+    }
     if (conf->reject_handshake)
         return NULL;
     return conf->context ? conf->context
@@ -57,32 +91,11 @@ int ssl_accept(struct client *c)
     return c->tls ? 0 : -1;
 }
 
-struct handshake_log {
-    struct log_ctx log;
-    const struct client *client;
-};
-
-static void describe(const struct log_ctx *ctx, struct buf *line)
-{
-    const struct handshake_log *h =
-        CONTAINER((struct log_ctx *)(uintptr_t)ctx, struct handshake_log, log);
-    char text[ADDRESS_TEXT_MAX];
-    buf_printf(line, ", client: %.*s",
-               STR_ARG(address_ip_text(&h->client->remote, text)));
-    buf_printf(line, ", server: %.*s",
-               STR_ARG(address_text(&h->client->slot->address, text)));
-}
-
 void ssl_log_error(const struct client *c)
 {
     if (!c->tls || c->request || !tls_error(c->tls)[0])
         return;
-    struct handshake_log h = {.log = log_process, .client = c};
-    if (c->slot->listen)
-        h.log.target = c->slot->listen->log;
-    h.log.connection = c->number;
-    h.log.describe = describe;
-    h.log.doing = "SSL handshaking";
+    struct handshake_log h = log_of(c);
     log_info(&h.log, "%s", tls_error(c->tls));
 }
 
