@@ -128,6 +128,11 @@ void open_cache_destroy(struct open_cache *c)
 
 /* ---- files ---- */
 
+static bool stays_open(const struct open_cache *c, const struct entry *e)
+{
+    return c->settings.how == OPEN_TO_LOG || S_ISREG(e->file.st.st_mode);
+}
+
 static void open_file(const struct open_cache *c, struct entry *e)
 {
     struct open_file *f = &e->file;
@@ -216,7 +221,7 @@ struct open_file *open_cache_get(struct open_cache *c,
     }
     if (!e)
         e = add(c, path, hash);
-    else if (e->file.fd == -1 && !e->file.error && S_ISREG(e->file.st.st_mode))
+    else if (e->file.fd == -1 && !e->file.error && stays_open(c, e))
         open_file(c, e); /* it was used too little to stay open */
     e->uses = uses + 1;
     e->rules = *rules;
