@@ -187,6 +187,10 @@ PSB_API int psb_serve_fd(psb_t *, int fd);
 /* A link that is connected already, e.g. one end of a socketpair(). */
 PSB_API int psb_adopt(psb_t *, int fd);
 
+/* Dial a gateway that listens at this path (Penstock itself dials its
+ * backends), and again whenever the link is lost.  -1: the path is too long. */
+PSB_API int psb_connect(psb_t *, const char *path);
+
 /* The loop: until psb_stop().  0, or -1 with errno. */
 PSB_API int psb_run(psb_t *);
 

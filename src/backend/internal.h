@@ -52,6 +52,15 @@ struct psb_listener {
     uint64_t paused_until_ms; /* 0: not */
 };
 
+/* A gateway that we dial, for ever. */
+struct psb_connector {
+    struct list all;
+    char *path;
+    struct psb_link *link; /* NULL: not connected */
+    uint64_t retry_ms;
+    unsigned pause_ms;
+};
+
 struct psb_app_entry {
     psb_app app; /* texts are ours */
     psb_handlers h;
@@ -137,7 +146,7 @@ struct psb {
     int debug;
     struct psb_app_entry *apps[PSB_APPS_MAX];
     size_t apps_n;
-    struct list watches, listeners, links;
+    struct list watches, listeners, links, connectors;
     struct psb_watch wake; /* psb_stop() */
     uint8_t *read_buffer;
     uint64_t now_ms;
@@ -170,6 +179,13 @@ static inline size_t psb_link_pending(const struct psb_link *l)
 {
     return l->out.n - l->out_at;
 }
+
+/* connect.c */
+void psb_dial_due(psb_t *b);
+/* 0: none is due. */
+uint64_t psb_dial_next(const psb_t *b);
+void psb_dial_lost(struct psb_link *l);
+void psb_dial_fini(psb_t *b);
 
 /* dispatch.c */
 int psb_dispatch(struct psb_link *l, const struct sluice_frame *f);

@@ -57,6 +57,7 @@ struct psb_link *psb_link_open(psb_t *b, int fd)
 
 void psb_link_destroy(struct psb_link *l)
 {
+    psb_dial_lost(l);
     psb_watch_close(&l->watch);
     list_remove(&l->all);
     buf_fini(&l->left);

@@ -91,6 +91,7 @@ psb_t *psb_new(const char *name)
     list_init(&b->watches);
     list_init(&b->listeners);
     list_init(&b->links);
+    list_init(&b->connectors);
     psb_watch_open(&b->wake, b, fd, POLLIN, on_wake);
     b->now_ms = psb_now();
     return b;
@@ -120,6 +121,7 @@ void psb_free(psb_t *b)
                       PSB_CAUSE_SHUTDOWN);
     }
     psb_turn_end(b);
+    psb_dial_fini(b);
     if (b->timer)
         b->ops->untimer(b->loop, b->timer);
     psb_watch_close(&b->wake);

@@ -158,6 +158,7 @@ static void turn_begin(psb_t *b)
     b->busy++;
     b->now_ms = psb_now();
     resume_listeners(b);
+    psb_dial_due(b);
 }
 
 static void turn_finish(psb_t *b)
@@ -188,6 +189,10 @@ size_t psb_pollfds(psb_t *b, struct pollfd *fds, size_t n)
 static uint64_t next_deadline(psb_t *b)
 {
     uint64_t next = b->stopping && !b->stopped ? b->stop_at_ms : 0;
+    uint64_t dial = psb_dial_next(b);
+
+    if (dial && (!next || dial < next))
+        next = dial;
 
     LIST_EACH(item, after, &b->listeners)
     {

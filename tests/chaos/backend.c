@@ -3,7 +3,8 @@
  * Answers numbered messages, and checks that none is missing, repeated without
  * a mark, or out of order.  What it knows of a client is in the state that it
  * leaves with the gateway: it may be killed at any time.  Faults are lines of
- * the error log that begin with CHAOS.
+ * the error log that begin with CHAOS.  usage: backend [/socket/path], else
+ * descriptor 3.
  */
 #include <penstock_backend.h>
 #include <signal.h>
@@ -87,7 +88,7 @@ static void on_close(psb_client_t *c, int code, psb_buf reason, int cause,
     free(psb_data(c));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const psb_handlers h = {.on_open = on_open,
                                    .on_resume = on_resume,
@@ -99,7 +100,8 @@ int main(void)
     if (!backend || psb_app_add(backend, &app) == -1)
         return 1;
     signal(SIGTERM, on_signal);
-    if (psb_serve_fd(backend, 3))
+    bool by_itself = argc > 1 && argv[1][0] == '/';
+    if (by_itself ? psb_serve(backend, argv[1]) : psb_serve_fd(backend, 3))
         return 1;
     int result = psb_run(backend);
     psb_free(backend);

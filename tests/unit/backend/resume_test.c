@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <sys/un.h>
+
 #include "unit/backend/gateway.h"
 
 /* An application that writes down what it hears. */
@@ -467,6 +469,47 @@ static void may_say_goaway_without_an_end(void **state)
     finish(&a, &g);
 }
 
+static void dials_a_gateway_again_and_again(void **state)
+{
+    (void)state;
+    struct app a = {.b = psb_new("test")};
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    char long_path[200];
+
+    memset(long_path, 'x', sizeof long_path - 1);
+    long_path[sizeof long_path - 1] = '\0';
+    assert_int_equal(psb_connect(a.b, long_path), -1);
+    assert_int_equal(errno, ENAMETOOLONG);
+
+    snprintf(un.sun_path, sizeof un.sun_path, "/tmp/penstock-dial-%d.sock",
+             (int)getpid());
+    assert_int_equal(psb_connect(a.b, un.sun_path), 0); /* nobody is there */
+    int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(listening, (struct sockaddr *)&un, sizeof un), 0);
+    assert_int_equal(listen(listening, 5), 0);
+    for (int times = 0; times < 2; times++) {
+        int fd = -1;
+        for (int i = 0; i < 1000 && fd == -1; i++) {
+            int wait = psb_timeout_ms(a.b);
+            assert_in_range(wait, 0, 5000);
+            usleep(10000);
+            turn(a.b);
+            fd = accept(listening, NULL, NULL);
+        }
+        assert_int_not_equal(fd, -1);
+        uint8_t head[SLUICE_HEADER_SIZE];
+        turn(a.b);
+        assert_int_equal(recv(fd, head, sizeof head, 0), sizeof head);
+        assert_int_equal(head[4], SLUICE_HELLO);
+        close(fd);
+        turn(a.b);
+    }
+    close(listening);
+    unlink(un.sun_path);
+    psb_free(a.b);
+    buf_fini(&a.heard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +526,7 @@ int main(void)
         TEST(what_waits_for_credit_is_sent_before_it_lets_go),
         TEST(hands_over_when_it_stops),
         TEST(may_say_goaway_without_an_end),
+        TEST(dials_a_gateway_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

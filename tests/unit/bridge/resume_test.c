@@ -647,6 +647,34 @@ static void at_least_once_replays_the_beginning_too(void **state)
     paper_free(p);
 }
 
+/* websocket_accept auto: the client has its 101, the backend has not answered.
+ */
+static void an_unanswered_client_is_offered_to_another(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0), *other = fake_of(1);
+    struct sluice_open o;
+    world.conf.accept_auto = 1;
+    world_start(1);
+    struct paper *p = paper_ask("");
+    paper_expect_101(p);
+    uint64_t cid = fake_expect(b, SLUICE_OPEN).header.cid;
+    world.pool.servers_n = 2;
+    fake_listen(other);
+    world_adopt();
+    restart(other);
+    text(p, "early");
+    fake_close(b);
+    struct sluice_frame f = fake_expect(other, SLUICE_OPEN);
+    assert_int_equal(sluice_open_get(&o, &f), 0);
+    assert_int_equal(o.cid, cid);
+    assert_true(o.flags & SLUICE_OPEN_ALREADY_OPEN);
+    fake_accept_client(other, cid, NULL);
+    fake_expect(other, SLUICE_OPENED);
+    expect_data(other, SLUICE_TEXT, 0, "early");
+    paper_free(p);
+}
+
 /* ---- moving ---- */
 
 static void goaway(struct fake *b, unsigned mode, uint32_t grace_ms)
@@ -884,6 +912,7 @@ int main(void)
         WORLD_TEST(a_message_to_the_client_that_broke_off_ends_it),
         WORLD_TEST(a_message_from_the_client_that_is_cut_is_dropped),
         WORLD_TEST(at_least_once_replays_the_beginning_too),
+        WORLD_TEST(an_unanswered_client_is_offered_to_another),
         WORLD_TEST(a_handover_moves_everybody),
         WORLD_TEST(a_handover_waits_for_somebody_to_hand_to),
         WORLD_TEST(does_not_move_inside_a_message),
