@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "bridge/pool.h"
+#include "environment.h"
 #include "resources.h"
 #include "settings.h"
 #include "system.h"
@@ -60,32 +61,6 @@ static bool stopping;
 
 #define INSTANCE(item) CONTAINER(item, struct instance, link)
 
-static char **copy_words(char *const *words)
-{
-    size_t n = 0;
-    while (words[n])
-        n++;
-    char **copy = xcalloc(n + 1, sizeof *copy);
-    for (size_t i = 0; i < n; i++)
-        copy[i] = xstrdup(words[i]);
-    return copy;
-}
-
-static void free_words(char **words)
-{
-    for (size_t i = 0; words && words[i]; i++)
-        free(words[i]);
-    free(words);
-}
-
-static bool words_eq(char *const *a, char *const *b)
-{
-    for (; *a && *b; a++, b++)
-        if (strcmp(*a, *b) != 0)
-            return false;
-    return !*a && !*b;
-}
-
 static bool text_eq(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -98,7 +73,7 @@ static void forget(struct instance *in, bool keep_file)
         close(in->fd);
     else
         socket_close(in->fd);
-    free_words(in->argv);
+    words_free(in->argv);
     free(in->user);
     free(in->path);
     free(in->awaited);
@@ -167,7 +142,7 @@ static int open_instance(const char *path, const char *directory,
 
     struct instance *in = xcalloc(1, sizeof *in);
     in->path = xstrdup(path);
-    in->argv = copy_words(spawn->argv);
+    in->argv = words_copy(spawn->argv);
     in->fresh = true;
     in->fd = -1;
     list_push_back(&instances, &in->link);
@@ -305,7 +280,7 @@ static int renew(struct instance *in, const struct pool_spawn *spawn,
     struct instance *heir = xcalloc(1, sizeof *heir);
 
     heir->path = xstrdup(in->path);
-    heir->argv = copy_words(spawn->argv);
+    heir->argv = words_copy(spawn->argv);
     heir->named = true;
     heir->fd = -1;
     list_push_back(&instances, &heir->link);
@@ -372,43 +347,11 @@ size_t spawn_restart(const struct generation *g, struct str pool,
     return restarted_n;
 }
 
-/* PATH, HOME, TZ and the locale, and what `env` says. */
-static bool is_kept(const char *word, const struct settings *s)
-{
-    static const char *const always[] = {
-        "PATH=", "HOME=", "TZ=", "LANG=", "LC_", "TMPDIR="};
-    for (size_t i = 0; i < COUNT(always); i++)
-        if (strncmp(word, always[i], strlen(always[i])) == 0)
-            return true;
-    for (size_t i = 0; i < s->env.n; i++) {
-        const char *name = s->env.items[i];
-        size_t n = strlen(name);
-        if (!strchr(name, '=') && strncmp(word, name, n) == 0 && word[n] == '=')
-            return true;
-    }
-    return false;
-}
-
-static void make_environment(const struct settings *s)
-{
-    extern char **environ;
-    size_t n = 0, at = 0;
-    while (environ[n])
-        n++;
-    free_words(environment);
-    environment = xcalloc(n + s->env.n + 1, sizeof *environment);
-    for (size_t i = 0; i < n; i++)
-        if (is_kept(environ[i], s))
-            environment[at++] = xstrdup(environ[i]);
-    for (size_t i = 0; i < s->env.n; i++)
-        if (strchr(s->env.items[i], '='))
-            environment[at++] = xstrdup(s->env.items[i]);
-}
-
 void spawn_adopt(const struct generation *g, const struct spawn_users *users)
 {
     struct err err;
-    make_environment(settings_of(g));
+    words_free(environment);
+    environment = environment_make(settings_of(g));
     LIST_EACH(item, after, &instances)
     INSTANCE(item)->named = false;
     current_users = users;
@@ -622,6 +565,6 @@ void spawn_forget(bool keep_files)
 {
     LIST_EACH(item, after, &instances)
     forget(INSTANCE(item), keep_files);
-    free_words(environment);
+    words_free(environment);
     environment = NULL;
 }

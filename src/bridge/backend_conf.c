@@ -3,18 +3,13 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "backend_conf.h"
 #include "base/check.h"
-#include "bridge/pool.h"
 #include "sluice/frame.h"
 #include "ws/close.h"
 
-struct backend_conf {
-    struct pool_settings set;
-};
-
 static conf_setter set_backend, set_server, set_spawn, set_method,
-    set_link_window, set_keepalive, set_on_loss, set_max_clients, set_allow_uid,
-    set_delivery, set_drain;
+    set_link_window, set_keepalive, set_max_clients, set_allow_uid;
 
 #define FIELD(name) offsetof(struct backend_conf, set.name)
 
@@ -91,7 +86,7 @@ static const struct directive backend_directives[] = {
         .syntax = "at_most_once | at_least_once",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1,
-        .set = set_delivery,
+        .set = backend_set_delivery,
         .default_text = "at_most_once",
         .help = "What becomes of a message whose backend dies: it is lost, or "
                 "kept until it is acknowledged and given to the next.",
@@ -101,7 +96,7 @@ static const struct directive backend_directives[] = {
         .syntax = "hold TIME [any] | close [CODE] | reassign",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2 | ARGS_3,
-        .set = set_on_loss,
+        .set = backend_set_on_loss,
         .default_text = "hold 10s",
         .help = "What becomes of the sessions of a lost backend: hold TIME "
                 "for the one that replaces it (any: or for any other), close "
@@ -207,7 +202,7 @@ static const struct directive backend_directives[] = {
         .syntax = "[rate=N/s] [jitter=TIME] [code=CODE]",
         .contexts = CONF_HTTP | CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2 | ARGS_3,
-        .set = set_drain,
+        .set = backend_set_drain,
         .default_text = "rate=1000/s jitter=0 code=1001",
         .help = "How a worker that retires closes the sessions of a pool: so "
                 "many in a second (0: all at once), each up to TIME later, "
@@ -329,8 +324,7 @@ static int set_backend(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-/* "name=value" with the wanted name: its value. */
-static bool has_name(struct str word, struct str name, struct str *value)
+bool backend_word_is(struct str word, struct str name, struct str *value)
 {
     if (!str_starts(word, name) || word.n == name.n || word.p[name.n] != '=')
         return false;
@@ -382,9 +376,9 @@ static int set_server(struct conf *conf, struct conf_scope *scope,
     for (size_t i = 2; i < node->words_n; i++) {
         struct str word = conf_arg(node, i), value;
         int rc = 0;
-        if (has_name(word, STR("weight"), &value))
+        if (backend_word_is(word, STR("weight"), &value))
             rc = number(conf, word, value, 1, 65535, &s->weight);
-        else if (has_name(word, STR("max_clients"), &value))
+        else if (backend_word_is(word, STR("max_clients"), &value))
             rc = number(conf, word, value, 0, UINT32_MAX, &s->max_clients);
         else if (str_eq(word, STR("backup")))
             s->backup = true;
@@ -416,10 +410,10 @@ static int set_spawn(struct conf *conf, struct conf_scope *scope,
     /* Ours stand at the end, so that the command may have words like them. */
     for (; words > 2; words--) {
         struct str word = conf_arg(node, words - 1);
-        if (has_name(word, STR("instances"), &value)) {
+        if (backend_word_is(word, STR("instances"), &value)) {
             if (number(conf, word, value, 1, 1024, &spawn.instances) == -1)
                 return -1;
-        } else if (has_name(word, STR("user"), &value)) {
+        } else if (backend_word_is(word, STR("user"), &value)) {
             spawn.user = arena_cstr(conf->arena, value);
         } else {
             break;
@@ -453,141 +447,6 @@ static int set_method(struct conf *conf, struct conf_scope *scope,
     (void)node;
     *(const struct balance_method **)field = row->data;
     return 0;
-}
-
-static int set_delivery(struct conf *conf, struct conf_scope *scope,
-                        const struct directive *row,
-                        const struct conf_node *node, void *field)
-{
-    struct backend_conf *c = conf_get(scope, &backend_module);
-    struct str word = conf_arg(node, 1);
-    (void)row;
-    (void)field;
-
-    c->set.at_least_once = str_eq(word, STR("at_least_once"));
-    if (c->set.at_least_once || str_eq(word, STR("at_most_once")))
-        return 0;
-    return conf_fail(conf,
-                     "invalid value \"%.*s\" in \"delivery\" directive, "
-                     "expected \"at_most_once\" or \"at_least_once\"",
-                     STR_ARG(word));
-}
-
-static int set_loss_hold(struct conf *conf, const struct conf_node *node,
-                         struct pool_settings *set)
-{
-    struct str word = node->words_n > 2 ? conf_arg(node, 2) : STR("");
-
-    set->loss_mode = LOSS_HOLD;
-    if (!conf_parse_ms(word, &set->hold_ms) || !set->hold_ms)
-        return conf_fail(conf,
-                         "invalid time \"%.*s\" in \"on_backend_loss\" "
-                         "directive, expected \"hold TIME [any]\"",
-                         STR_ARG(word));
-    if (node->words_n == 3)
-        return 0;
-    set->loss_mode = LOSS_HOLD_ANY;
-    if (str_eq(conf_arg(node, 3), STR("any")))
-        return 0;
-    return conf_fail(conf, "invalid parameter \"%.*s\", expected \"any\"",
-                     STR_ARG(conf_arg(node, 3)));
-}
-
-static int set_loss_close(struct conf *conf, const struct conf_node *node,
-                          struct pool_settings *set)
-{
-    uint64_t v;
-
-    set->loss_mode = LOSS_CLOSE;
-    if (node->words_n == 2)
-        return 0;
-    if (!str_to_u64(conf_arg(node, 2), 4999, &v) ||
-        !ws_close_code_may_be_sent((unsigned)v))
-        return conf_fail(conf,
-                         "invalid close code \"%.*s\", expected 1000 to 1003, "
-                         "1007 to 1014 or 3000 to 4999",
-                         STR_ARG(conf_arg(node, 2)));
-    set->loss_code = (unsigned)v;
-    return 0;
-}
-
-static int set_on_loss(struct conf *conf, struct conf_scope *scope,
-                       const struct directive *row,
-                       const struct conf_node *node, void *field)
-{
-    struct backend_conf *c = conf_get(scope, &backend_module);
-    struct str word = conf_arg(node, 1);
-    (void)row;
-    (void)field;
-
-    if (str_eq(word, STR("hold")))
-        return set_loss_hold(conf, node, &c->set);
-    if (node->words_n <= 3 && str_eq(word, STR("close")))
-        return set_loss_close(conf, node, &c->set);
-    if (node->words_n == 2 && str_eq(word, STR("reassign"))) {
-        c->set.loss_mode = LOSS_REASSIGN;
-        return 0;
-    }
-    return conf_fail(conf,
-                     "invalid value \"%.*s\" in \"on_backend_loss\" "
-                     "directive, expected \"hold TIME [any]\", \"close "
-                     "[CODE]\" or \"reassign\"",
-                     STR_ARG(word));
-}
-
-/* N or N/s */
-static bool parse_rate(struct str word, uint64_t *rate)
-{
-    if (str_ends(word, STR("/s")))
-        word.n -= 2;
-    return str_to_u64(word, 1000000, rate);
-}
-
-static int set_drain(struct conf *conf, struct conf_scope *scope,
-                     const struct directive *row, const struct conf_node *node,
-                     void *field)
-{
-    struct backend_conf *c = conf_get(scope, &backend_module);
-    (void)row;
-    (void)field;
-
-    c->set.drain_is_set = true;
-    for (size_t i = 1; i < node->words_n; i++) {
-        struct str word = conf_arg(node, i), value;
-        uint64_t code = 0;
-        bool good = false;
-        if (has_name(word, STR("rate"), &value)) {
-            good = parse_rate(value, &c->set.drain_rate);
-        } else if (has_name(word, STR("jitter"), &value)) {
-            good = conf_parse_ms(value, &c->set.drain_jitter_ms) &&
-                   c->set.drain_jitter_ms <= 3600000;
-        } else if (has_name(word, STR("code"), &value)) {
-            good = str_to_u64(value, 4999, &code) &&
-                   ws_close_code_may_be_sent((unsigned)code);
-            c->set.drain_code = (unsigned)code;
-        }
-        if (!good)
-            return conf_fail(conf,
-                             "invalid parameter \"%.*s\" in "
-                             "\"websocket_drain\" directive, expected "
-                             "\"rate=N/s\", \"jitter=TIME\" of at most 1h or "
-                             "\"code=CODE\"",
-                             STR_ARG(word));
-    }
-    return 0;
-}
-
-/* What http{} says holds where the pool says nothing; it is applied after the
- * pools are. */
-static void inherit_drain(struct pool_conf *p)
-{
-    const struct backend_conf *c = conf_get(p->scope->parent, &backend_module);
-
-    if (p->set.drain_is_set || !c->set.drain_is_set)
-        return;
-    p->set.drain_rate = c->set.drain_rate;
-    p->set.drain_jitter_ms = c->set.drain_jitter_ms;
-    p->set.drain_code = c->set.drain_code;
 }
 
 static int set_link_window(struct conf *conf, struct conf_scope *scope,
@@ -630,7 +489,7 @@ static int set_keepalive(struct conf *conf, struct conf_scope *scope,
     if (node->words_n == 2)
         return 0;
     word = conf_arg(node, 2);
-    if (!has_name(word, STR("timeout"), &value) ||
+    if (!backend_word_is(word, STR("timeout"), &value) ||
         !conf_parse_ms(value, &c->set.keepalive_timeout_ms))
         return conf_fail(conf,
                          "invalid parameter \"%.*s\", expected "
@@ -730,7 +589,7 @@ static int backend_end(struct conf *conf)
     size_t it = 0;
     struct pool_conf *p;
     while ((p = pool_conf_next(generation_of(conf), &it))) {
-        inherit_drain(p);
+        backend_inherit_drain(p);
         if (name_spawned(conf, p) == -1 || check_paths(conf, p) == -1)
             return -1;
     }

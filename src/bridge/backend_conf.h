@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * backend_conf.h - the directives of backend{}: the table and what a backend
+ * is are in backend_conf.c, what becomes of its sessions in
+ * backend_loss_conf.c.
+ */
+#ifndef PENSTOCK_SRC_BRIDGE_BACKEND_CONF_H
+#define PENSTOCK_SRC_BRIDGE_BACKEND_CONF_H
+
+#include "bridge/pool.h"
+
+struct backend_conf {
+    struct pool_settings set;
+};
+
+/* "name=value" with the wanted name: its value. */
+bool backend_word_is(struct str word, struct str name, struct str *value);
+
+/* ---- backend_loss_conf.c ---- */
+extern conf_setter backend_set_delivery, backend_set_on_loss, backend_set_drain;
+/* What http{} says holds where the pool says nothing; it is applied after the
+ * pools are. */
+void backend_inherit_drain(struct pool_conf *p);
+
+#endif
