@@ -246,6 +246,23 @@ static const char *message_path(struct message *msg, char path[SPAWN_PATH_MAX])
     return path;
 }
 
+/* What one worker has for all others. */
+static void relay(struct master *m, struct process *from, int fd)
+{
+    LIST_EACH(item, after, &m->processes)
+    {
+        struct process *p = PROCESS(item);
+        if (p == from || p->channel == -1)
+            continue;
+        if (!process_relay(p, fd))
+            log_write(&log_process, LEVEL_ERROR,
+                      "worker process %d is slow, a publication is lost",
+                      (int)p->pid);
+        else if (process_tell(p, m->current, m->bundle) == -1)
+            lose_channel(m, p);
+    }
+}
+
 static void on_message(struct master *m, struct process *p, struct message *msg)
 {
     uint32_t number;
@@ -264,6 +281,11 @@ static void on_message(struct master *m, struct process *p, struct message *msg)
                   "%.*s",
                   (int)p->pid, STR_ARG(message_get_text(msg)));
         retire(m, p);
+        return;
+    case MESSAGE_RELAY:
+        if (msg->fds_n != 1)
+            break;
+        relay(m, p, msg->fds[0]);
         return;
     case MESSAGE_MOVED:
         spawn_moved(p->pid, message_path(msg, path));

@@ -4,6 +4,7 @@
 #include "bridge/conf.h"
 #include "bridge/exchange.h"
 #include "bridge/pool.h"
+#include "bridge/publish.h"
 #include "bridge/upgrade.h"
 #include "io/tls.h"
 #include "route/map.h"
@@ -70,6 +71,7 @@ struct conf_module *const gateway_modules[] = {
     &backend_module,
     &websocket_module,
     &backend_pass_module,
+    &publish_module,
     &tuning_module,
     &encoding_module,
     &gzip_module,

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "process.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "channel.h"
 #include "serve/zone.h"
+
+enum {
+    RELAYS_MAX = 256 /* that wait for one slow worker */
+};
 
 static size_t listens_of(const struct generation *g)
 {
@@ -114,6 +120,9 @@ void process_fini(struct process *p)
     struct list *first;
     while ((first = list_pop_front(&p->renewals)))
         free(CONTAINER(first, struct renewal, link));
+    while (p->relays_n)
+        close(p->relays[--p->relays_n]);
+    free(p->relays);
 }
 
 static int tell_renewals(struct process *p)
@@ -130,6 +139,38 @@ static int tell_renewals(struct process *p)
         free(r);
     }
     return 1;
+}
+
+static int tell_relays(struct process *p)
+{
+    int sent = 1;
+    size_t n = 0;
+
+    for (; n < p->relays_n && sent == 1; n++) {
+        struct message m;
+        message_init(&m, MESSAGE_RELAY);
+        message_put_fd(&m, p->relays[n]);
+        sent = channel_send(p->channel, &m);
+        if (sent != 1)
+            break;
+        close(p->relays[n]);
+    }
+    p->relays_n -= n;
+    memmove(p->relays, p->relays + n, p->relays_n * sizeof *p->relays);
+    return sent;
+}
+
+bool process_relay(struct process *p, int fd)
+{
+    if (p->relays_n == RELAYS_MAX)
+        return false;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy == -1)
+        return false;
+    if (!p->relays)
+        p->relays = xcalloc(RELAYS_MAX, sizeof *p->relays);
+    p->relays[p->relays_n++] = copy;
+    return true;
 }
 
 static int tell(struct process *p, struct generation *newest, int bundle_fd)
@@ -156,6 +197,8 @@ static int tell(struct process *p, struct generation *newest, int bundle_fd)
         sent = tell_reopen(p);
     if (sent == 1 && !p->telling)
         sent = tell_renewals(p);
+    if (sent == 1 && p->relays_n)
+        sent = tell_relays(p);
     if (sent == 1 && p->wants_quit) {
         sent = say(p, MESSAGE_QUIT);
         if (sent == 1)

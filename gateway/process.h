@@ -29,6 +29,8 @@ struct process {
     bool head_sent;
     struct list renewals; /* sockets with new processes behind, in order */
     bool wants_reopen, wants_quit, wants_stop;
+    int *relays; /* memfds of other workers, to be told in order */
+    size_t relays_n;
     bool stuck; /* its channel is full: wait for POLLOUT */
 };
 
@@ -45,6 +47,9 @@ struct bundle;
 /* Send what is to be said, as much as the channel takes.  newest: what it
  * should use; bundle_fd: the texts of newest.  -1: it can not be told. */
 int process_tell(struct process *p, struct generation *newest, int bundle_fd);
+
+/* Note a copy of fd, to be told.  False when there are too many already. */
+bool process_relay(struct process *p, int fd);
 
 /* Descriptors of g that worker number is sent, in order: its socket of each
  * address, then the logs, then the memory of zones.  -1 past the end. */

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/random.h"
 #include "bridge/pool.h"
+#include "bridge/publish.h"
 #include "channel.h"
 #include "io/loop.h"
 #include "io/timer.h"
@@ -212,6 +213,17 @@ static void on_moved(void *arg, const char *path)
         report(w, MESSAGE_MOVED, 0, path);
 }
 
+/* The master passes it on. */
+static bool send_relay(void *owner, int fd)
+{
+    struct worker *w = owner;
+    struct message m;
+
+    message_init(&m, MESSAGE_RELAY);
+    message_put_fd(&m, fd);
+    return w->channel != -1 && channel_send(w->channel, &m) == 1;
+}
+
 static void use_arrived(struct worker *w)
 {
     unsigned number = w->arriving.number;
@@ -324,6 +336,11 @@ static bool on_message(struct worker *w, struct message *m)
         return true;
     case MESSAGE_STOP:
         stop(w);
+        return true;
+    case MESSAGE_RELAY:
+        if (m->fds_n != 1)
+            return false;
+        bridge_relayed(m->fds[0]);
         return true;
     case MESSAGE_READY:
     case MESSAGE_RELOADED:
@@ -479,6 +496,7 @@ int worker_run(const struct worker_start *start)
     w.channel_event = watch(&w, w.channel, on_channel);
     listeners_init(&w.listeners, w.loop, w.number,
                    settings_of(start->generation)->connections);
+    bridge_set_relay(send_relay, &w);
     use(&w, start->generation);
     bridge_on_moved(on_moved, &w);
     report(&w, MESSAGE_READY, 0, "");

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Channels whose members are at several workers and of several backends, and
+websocket_publish."""
+
+import asyncio
+import os
+import subprocess
+import unittest
+import urllib.error
+import urllib.request
+
+import websockets
+
+from support import penstock
+from support.penstock import PATIENCE, PenstockTestCase, wait_for
+
+EXAMPLE = os.path.join(
+    os.path.dirname(penstock.BINARY), "..", "contrib", "examples", "example-rooms"
+)
+CONFIG = """
+user root;
+worker_processes 2;
+events { }
+http {
+    access_log off;
+    backend rooms {
+        server unix:@PREFIX@/a.sock;
+        server unix:@PREFIX@/b.sock;
+        round_robin;
+    }
+    server {
+        listen 127.0.0.1:@PORT@ reuseport;
+        websocket_max_message 256k;
+        location / { websocket_pass rooms; }
+        location = /publish { websocket_publish rooms $arg_to; }
+    }
+}
+"""
+CLIENTS = 12
+
+
+class Channels(PenstockTestCase):
+    def setUp(self):
+        super().setUp()
+        self.p = self.penstock(CONFIG, start=False)
+        for name in ("a.sock", "b.sock"):
+            process = subprocess.Popen([EXAMPLE, self.p.path(name)])
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+        for name in ("a.sock", "b.sock"):
+            wait_for(name, lambda: os.path.exists(self.p.path(name)))
+        self.p.start()
+        wait_for("four links", lambda: self.p.log().count("backend is ready") >= 4)
+
+    def url(self, path):
+        return f"ws://127.0.0.1:{self.p.port()}{path}"
+
+    def publish(self, to, body, kind="text/plain", method="POST"):
+        """The status."""
+        request = urllib.request.Request(
+            self.p.url(f"/publish?to={to}"), data=body, method=method,
+            headers={"Content-Type": kind},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status
+        except urllib.error.HTTPError as e:
+            with e:
+                return e.code
+
+    def in_a_room(self, talk, path="/red"):
+        """talk(clients): a coroutine function, with all of them connected."""
+
+        async def run():
+            clients = [
+                await websockets.connect(self.url(path), max_size=None)
+                for _ in range(CLIENTS)
+            ]
+            try:
+                await asyncio.wait_for(talk(clients), PATIENCE)
+            finally:
+                for c in clients:
+                    await c.close()
+
+        asyncio.run(run())
+
+    def test_what_one_says_all_others_hear(self):
+        async def talk(clients):
+            for n, speaker in enumerate(clients):
+                await speaker.send(f"from {n}")
+                for c in clients:
+                    if c is not speaker:
+                        self.assertEqual(await c.recv(), f"from {n}")
+
+        self.in_a_room(talk)
+
+    def test_another_room_hears_nothing(self):
+        async def talk(clients):
+            async with websockets.connect(self.url("/blue")) as other:
+                await clients[0].send("red")
+                await clients[1].recv()
+                status = await asyncio.to_thread(self.publish, "/blue", b"blue")
+                self.assertEqual(status, 202)
+                self.assertEqual(await other.recv(), "blue")
+
+        self.in_a_room(talk)
+
+    def test_a_post_reaches_everybody_at_every_worker(self):
+        big = os.urandom(200000)
+
+        async def talk(clients):
+            for body, kind, got in (
+                (b"text", "text/plain", "text"),
+                ("Gr\u00fc\u00dfe".encode(), "application/json", "Gr\u00fc\u00dfe"),
+                (b"", "text/plain", ""),
+                (big, "application/octet-stream", big),
+            ):
+                status = await asyncio.to_thread(self.publish, "/red", body, kind)
+                self.assertEqual(status, 202)
+                for c in clients:
+                    self.assertEqual(await c.recv(), got)
+
+        self.in_a_room(talk)
+
+    def test_no_post_is_lost(self):
+        async def talk(clients):
+            def many():
+                for n in range(100):
+                    self.assertEqual(self.publish("/red", b"%d" % n), 202)
+
+            await asyncio.to_thread(many)
+            for c in clients:
+                got = [int(await c.recv()) for _ in range(100)]
+                self.assertEqual(sorted(got), list(range(100)))
+
+        self.in_a_room(talk)
+
+    def test_what_can_not_be_published_is_refused(self):
+        rows = [
+            ("no channel", "", b"x", "text/plain", "POST", 400),
+            ("a long name", "x" * 256, b"x", "text/plain", "POST", 400),
+            ("bad text", "/red", b"\xff", "text/plain", "POST", 400),
+            ("too long", "/red", bytes(300000), "application/octet-stream",
+             "POST", 413),
+            ("another method", "/red", None, "text/plain", "GET", 405),
+            ("nobody there", "/empty", b"x", "text/plain", "POST", 202),
+        ]
+        for why, to, body, kind, method, status in rows:
+            with self.subTest(why):
+                self.assertEqual(self.publish(to, body, kind, method), status)
+
+
+if __name__ == "__main__":
+    unittest.main()
