@@ -24,7 +24,7 @@ void session_set_state(struct session *s, enum session_state state)
     log_debug(&s->log, "session %s -> %s", state_names[s->state],
               state_names[state]);
     s->state = (uint8_t)state;
-    s->state_ms = clock_now_ms();
+    s->state_ms = (uint32_t)clock_now_ms();
 }
 
 static void describe(const struct log_ctx *ctx, struct buf *line)
@@ -43,9 +43,10 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 }
 
 /* The ms until at + limit, 0 when that has passed. */
-static uint64_t ms_until(uint64_t at, uint64_t limit, uint64_t now)
+static uint64_t ms_until(uint32_t at, uint64_t limit, uint64_t now)
 {
-    return now - at >= limit ? 0 : at + limit - now;
+    uint32_t passed = (uint32_t)now - at;
+    return passed >= limit ? 0 : limit - passed;
 }
 
 /* How long a state other than CONNECTED may last. */
@@ -106,7 +107,7 @@ static bool is_kept_waiting(const struct session *s)
 static void send_our_ping(struct session *s, uint64_t now)
 {
     /* It says when it was sent, so that its answer is known. */
-    s->pinged_ms = now;
+    s->pinged_ms = (uint32_t)now | 1;
     s->ping_token = (uint32_t)clock_now_us() | 1;
     session_send_control(s, WS_PING, &s->ping_token, sizeof s->ping_token);
 }
@@ -138,7 +139,8 @@ static uint64_t check_idle(struct session *s, uint64_t now)
     if (!limit)
         return UINT64_MAX;
     /* What the backend sends counts too, our pings do not. */
-    uint64_t active = s->heard_ms > s->active_ms ? s->heard_ms : s->active_ms;
+    bool heard_last = (int32_t)(s->heard_ms - s->active_ms) > 0;
+    uint32_t active = heard_last ? s->heard_ms : s->active_ms;
     uint64_t left = ms_until(active, limit, now);
     if (!left && is_kept_waiting(s))
         return limit;
@@ -191,9 +193,9 @@ struct session *session_create(struct request *r,
                                const struct websocket_conf *conf,
                                struct ws_handshake *handshake)
 {
-    struct session *s = xcalloc(1, sizeof *s);
     char text[ADDRESS_TEXT_MAX];
     struct str ip = address_ip_text(request_remote(r), text);
+    struct session *s = xcalloc(1, offsetof(struct session, client) + ip.n + 1);
 
     s->request = r;
     s->conf = conf;
@@ -205,14 +207,12 @@ struct session *session_create(struct request *r,
         .connection = request_connection(r),
         .describe = describe,
     };
-    if (ip.n >= sizeof s->client)
-        ip.n = sizeof s->client - 1;
     memcpy(s->client, ip.p, ip.n);
     s->auto_pong = conf->auto_pong;
     s->on_loss = SESSION_LOSS_POOL;
     s->stream_threshold = (uint32_t)conf->stream_threshold;
     s->event_mask = SLUICE_EVENT_OPENED;
-    s->state_ms = clock_now_ms();
+    s->state_ms = (uint32_t)clock_now_ms();
     timer_init(&s->timer, on_timer);
     list_push_back(&bridge.sessions, &s->all);
     bridge.live++;
@@ -231,7 +231,7 @@ void session_connect(struct session *s, struct stream *stream)
     s->framing->init(&s->reader, &s->conf->limits);
     if (s->deflate)
         s->reader.extension_rsv = WS_RSV1;
-    s->heard_ms = s->written_ms = s->active_ms = clock_now_ms();
+    s->heard_ms = s->written_ms = s->active_ms = (uint32_t)clock_now_ms();
     session_set_state(s, SESSION_CONNECTED);
     timer_set(bridge.loop, &s->timer, 0);
 }

@@ -341,7 +341,7 @@ static void on_data(void *owner, struct span *in)
     struct session *s = owner;
     struct ws_event ev;
 
-    s->heard_ms = clock_now_ms();
+    s->heard_ms = (uint32_t)clock_now_ms();
     s->pinged_ms = 0;
     while (session_is_open(s)) {
         if (!may_read(s)) {

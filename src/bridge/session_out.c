@@ -14,7 +14,7 @@ enum {
 static void put(struct session *s, const void *p, size_t n)
 {
     if (!stream_queued(s->stream))
-        s->written_ms = clock_now_ms();
+        s->written_ms = (uint32_t)clock_now_ms();
     s->put += n;
     if (!session_line_put(s, p, n))
         stream_put(s->stream, p, n);
@@ -163,7 +163,7 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
         put_data(s, f, opcode);
     s->outstanding_out += (uint32_t)f->payload.n;
     s->link->outstanding_out += f->payload.n;
-    s->active_ms = clock_now_ms();
+    s->active_ms = (uint32_t)clock_now_ms();
     if (f->header.flags & SLUICE_FLAG_NOTIFY)
         s->notify = true;
     if (starts && more)
@@ -271,7 +271,7 @@ void session_on_written(void *owner, size_t queued)
 {
     struct session *s = owner;
 
-    s->written_ms = clock_now_ms();
+    s->written_ms = (uint32_t)clock_now_ms();
     queued = session_line_go_on(s);
     tell_flushed(s, queued);
     if (queued)

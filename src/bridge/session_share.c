@@ -44,7 +44,45 @@ struct line {
     struct place *first, *last;
     size_t bytes;   /* that are here */
     size_t dropped; /* and of those that were */
+    /* Behind them: for the end of a fragmented message. */
+    struct place *waiting, *waiting_last;
+    size_t waiting_bytes;
 };
+
+static bool has_line(const struct session *s)
+{
+    return s->line && s->line->first;
+}
+
+static struct line *line_of(struct session *s)
+{
+    if (!s->line)
+        s->line = xcalloc(1, sizeof *s->line);
+    return s->line;
+}
+
+/* An idle session has none. */
+static void drop_empty(struct session *s)
+{
+    if (s->line->first || s->line->waiting)
+        return;
+    free(s->line);
+    s->line = NULL;
+}
+
+/* Takes the reference. */
+static void add(struct place **first, struct place **last, struct shared *m,
+                bool own)
+{
+    struct place *p = xmalloc(sizeof *p);
+
+    *p = (struct place){.message = m, .n = m->n, .own = own};
+    if (*last)
+        (*last)->next = p;
+    else
+        *first = p;
+    *last = p;
+}
 
 static size_t line_room(const struct session *s)
 {
@@ -59,25 +97,17 @@ size_t session_queued(const struct session *s)
            (s->line ? s->line->bytes + s->line->dropped : 0);
 }
 
-/* Takes the reference. */
 static void line_add(struct session *s, struct shared *m, bool own)
 {
-    struct place *p = xmalloc(sizeof *p);
+    struct line *l = line_of(s);
 
-    *p = (struct place){.message = m, .n = m->n, .own = own};
-    if (!s->line)
-        s->line = xcalloc(1, sizeof *s->line);
-    if (s->line->last)
-        s->line->last->next = p;
-    else
-        s->line->first = p;
-    s->line->last = p;
-    s->line->bytes += m->n;
+    add(&l->first, &l->last, m, own);
+    l->bytes += m->n;
 }
 
 bool session_line_put(struct session *s, const void *p, size_t n)
 {
-    if (!s->line)
+    if (!has_line(s))
         return false;
     struct shared *m = xmalloc(sizeof *m + n);
     *m = (struct shared){.references = 1, .n = n};
@@ -101,15 +131,12 @@ static void line_pop(struct session *s)
         l->dropped -= p->n;
     }
     free(p);
-    if (!l->first) {
-        free(l);
-        s->line = NULL;
-    }
+    drop_empty(s);
 }
 
 size_t session_line_go_on(struct session *s)
 {
-    while (s->line && stream_queued(s->stream) < line_room(s)) {
+    while (has_line(s) && stream_queued(s->stream) < line_room(s)) {
         if (s->line->first->message)
             give(s, s->line->first->message);
         line_pop(s);
@@ -159,9 +186,9 @@ static void drop_oldest(struct line *l, size_t n)
 
 void session_line_end(struct session *s)
 {
-    if (s->line)
+    if (has_line(s))
         drop_oldest(s->line, s->line->bytes);
-    while (s->line) {
+    while (has_line(s)) {
         if (s->line->first->message)
             give(s, s->line->first->message);
         line_pop(s);
@@ -172,17 +199,17 @@ void session_line_end(struct session *s)
 
 static void share_now(struct session *s, struct shared *m)
 {
-    bool lags = s->line || stream_queued(s->stream) > line_room(s);
+    bool lags = has_line(s) || stream_queued(s->stream) > line_room(s);
 
     if (m->deflated)
         s->deflate->stale = true; /* the client's window moves on */
     if (!stream_queued(s->stream))
-        s->written_ms = clock_now_ms();
+        s->written_ms = (uint32_t)clock_now_ms();
     s->put += m->n;
     if (lags && s->conf->overflow == OVERFLOW_DROP_OLD) {
         m->references++;
         line_add(s, m, false);
-    } else if (s->line) {
+    } else if (has_line(s)) {
         /* A reload has changed it: what waits goes first. */
         m->references++;
         line_add(s, m, true);
@@ -194,32 +221,37 @@ static void share_now(struct session *s, struct shared *m)
 
 static void share_later(struct session *s, struct shared *m)
 {
-    struct shared_wait *w = xmalloc(sizeof *w);
-    struct shared_wait **end = &s->waiting;
+    struct line *l = line_of(s);
 
-    while (*end)
-        end = &(*end)->next;
-    *w = (struct shared_wait){.message = m};
     m->references++;
-    s->waiting_bytes += m->n;
-    *end = w;
+    add(&l->waiting, &l->waiting_last, m, false);
+    l->waiting_bytes += m->n;
 }
 
 /* Take the first of those that wait; the reference is the caller's. */
 static struct shared *take_waiting(struct session *s)
 {
-    struct shared_wait *w = s->waiting;
-    struct shared *m = w->message;
+    struct line *l = s->line;
+    struct place *p = l->waiting;
+    struct shared *m = p->message;
 
-    s->waiting = w->next;
-    s->waiting_bytes -= m->n;
-    free(w);
+    l->waiting = p->next;
+    if (!l->waiting)
+        l->waiting_last = NULL;
+    l->waiting_bytes -= p->n;
+    free(p);
+    drop_empty(s);
     return m;
+}
+
+static bool has_waiting(const struct session *s)
+{
+    return s->line && s->line->waiting;
 }
 
 void session_share_waiting(struct session *s)
 {
-    while (s->waiting) {
+    while (has_waiting(s)) {
         struct shared *m = take_waiting(s);
         share_now(s, m);
         shared_unref(m);
@@ -228,16 +260,16 @@ void session_share_waiting(struct session *s)
 
 void session_drop_waiting(struct session *s)
 {
-    while (s->waiting)
+    while (has_waiting(s))
         shared_unref(take_waiting(s));
-    while (s->line)
+    while (has_line(s))
         line_pop(s);
 }
 
 static size_t lag_of(const struct session *s)
 {
-    return stream_queued(s->stream) + (s->line ? s->line->bytes : 0) +
-           s->waiting_bytes;
+    return stream_queued(s->stream) +
+           (s->line ? s->line->bytes + s->line->waiting_bytes : 0);
 }
 
 /* Is there room for n more bytes, or can there be? */
@@ -249,9 +281,9 @@ static bool make_room(struct session *s, size_t n)
         return true;
     if (s->conf->overflow != OVERFLOW_DROP_OLD)
         return false;
-    if (s->line)
+    if (has_line(s))
         drop_oldest(s->line, lag + n - max);
-    while (s->waiting && lag_of(s) + n > max)
+    while (has_waiting(s) && lag_of(s) + n > max)
         shared_unref(take_waiting(s));
     return lag_of(s) + n <= max;
 }
@@ -267,7 +299,7 @@ enum share_result session_share(struct session *s, struct sharing *message)
             session_fail(s, ENDING_SLOW_CLIENT);
         return SHARE_DROPPED;
     }
-    s->active_ms = clock_now_ms();
+    s->active_ms = (uint32_t)clock_now_ms();
     s->shared_out++;
     /* A message cannot stand inside another one (RFC 6455 section 5.4). */
     if (s->out_opcode)

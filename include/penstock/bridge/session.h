@@ -27,7 +27,6 @@ enum {
      * nothing needs none. */
     SESSION_PONG_QUEUE = 64 << 10,
     SESSION_LINGER_MS = 5000,
-    SESSION_CLIENT_TEXT = 46, /* of an IP address, with the NUL */
     SESSION_LOSS_POOL = 0xff,
 };
 
@@ -60,12 +59,6 @@ struct sharing {
     struct shared *deflated; /* for each window and level, by next */
 };
 
-/* Shared messages that wait for the end of a fragmented one. */
-struct shared_wait {
-    struct shared_wait *next;
-    struct shared *message;
-};
-
 struct line;
 
 struct session {
@@ -75,9 +68,11 @@ struct session {
     struct access_kept *log_lines; /* to be written at the end, or NULL */
     const struct websocket_conf *conf;
     struct generation *generation;
-    struct list all;
+    union {
+        struct list all;        /* in bridge.sessions */
+        struct loop_task grave; /* when it is in no list any more */
+    };
     struct timer timer;
-    struct loop_task grave;
     struct log_ctx log;
     const struct ws_framing *framing; /* of the client's version */
     struct ws_handshake *handshake;   /* of the request, until the 101 */
@@ -87,8 +82,6 @@ struct session {
     struct keep *keep;               /* for another backend; NULL: none may */
     struct shared *close_reason;     /* of the client, or NULL */
     struct membership *channels;     /* it is subscribed to */
-    struct shared_wait *waiting;
-    size_t waiting_bytes;
     struct line *line; /* output that the stream does not have yet, or NULL */
 
     /* progress */
@@ -101,12 +94,12 @@ struct session {
     uint64_t wire_seen;  /* of reader.wire_bytes: told to the backend */
     uint64_t base_out;   /* stream->bytes_out behind the 101 */
 
-    /* times, monotonic ms */
-    uint64_t state_ms;   /* when the state was entered */
-    uint64_t heard_ms;   /* bytes came */
-    uint64_t written_ms; /* bytes left, or there were none to leave */
-    uint64_t active_ms;  /* the backend sent something */
-    uint64_t pinged_ms;  /* our ping without an answer; 0: none */
+    /* times: the low half of the monotonic ms */
+    uint32_t state_ms;   /* when the state was entered */
+    uint32_t heard_ms;   /* bytes came */
+    uint32_t written_ms; /* bytes left, or there were none to leave */
+    uint32_t active_ms;  /* the backend sent something */
+    uint32_t pinged_ms;  /* our ping without an answer; 0: none */
     uint32_t ping_token; /* what it said: when it was sent; 0: none */
     uint32_t rtt_us;     /* of the last ping that was answered; 0: none */
 
@@ -119,24 +112,24 @@ struct session {
     uint8_t in_opcode;    /* of the message under way to the backend, 0: none */
     uint8_t out_opcode;   /* of the fragmented message from it, 0: none */
     struct utf8 out_text; /* of text from the backend */
-    bool in_started;      /* a piece of it was sent */
-    bool in_last;         /* pending holds the message's end */
-    bool notify;          /* a NOTIFY is among what is not flushed */
-    bool auto_pong;
-    bool accepted;      /* ACCEPT is here */
-    bool held;          /* PAUSE of the backend */
-    bool close_sent;    /* to the client */
-    bool close_seen;    /* from it */
-    bool by_backend;    /* the backend closes it */
-    bool offered_again; /* after the first backend was lost */
-    bool keeping;       /* pieces go through keep->kept */
-    bool moving;        /* DETACH is sent */
-    bool discarding;    /* the rest of a message whose beginning is lost */
-    bool at_least_once;
-    bool closed_sent; /* CLOSED, on this link */
-    uint8_t on_loss;  /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
-    bool eof;
-    char client[SESSION_CLIENT_TEXT];
+    bool in_started : 1;  /* a piece of it was sent */
+    bool in_last : 1;     /* pending holds the message's end */
+    bool notify : 1;      /* a NOTIFY is among what is not flushed */
+    bool auto_pong : 1;
+    bool accepted : 1;      /* ACCEPT is here */
+    bool held : 1;          /* PAUSE of the backend */
+    bool close_sent : 1;    /* to the client */
+    bool close_seen : 1;    /* from it */
+    bool by_backend : 1;    /* the backend closes it */
+    bool offered_again : 1; /* after the first backend was lost */
+    bool keeping : 1;       /* pieces go through keep->kept */
+    bool moving : 1;        /* DETACH is sent */
+    bool discarding : 1;    /* the rest of a message whose beginning is lost */
+    bool at_least_once : 1;
+    bool closed_sent : 1; /* CLOSED, on this link */
+    uint8_t on_loss;      /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
+    bool eof : 1;
+    char client[]; /* its IP address */
 };
 
 static inline struct link_client *session_client(struct session *s)
@@ -256,8 +249,9 @@ void session_share_waiting(struct session *s);
 void session_drop_waiting(struct session *s);
 
 /*
- * The line: with overflow=drop_old, what a lagging client is to get stays here
- * until its stream has room, so that messages of groups can still be dropped.
+ * The line: messages that wait for the end of a fragmented one; and with
+ * overflow=drop_old, what a lagging client is to get stays here until its
+ * stream has room, so that messages of groups can still be dropped.
  */
 
 /* Bytes that are to be written, in the stream or in the line. */
