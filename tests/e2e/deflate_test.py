@@ -14,6 +14,7 @@ import zlib
 import websockets
 from websockets.extensions import permessage_deflate
 
+from support.browser import CHROMIUM, DRIVER, Browser
 from support.gateway import (
     BINARY as SLUICE_BINARY,
     BROADCAST,
@@ -572,6 +573,42 @@ class OthersTest(BridgeTestCase):
             for factory in factories():
                 with self.subTest(options=options, factory=factory):
                     asyncio.run(talk(p, factory))
+
+    @unittest.skipUnless(
+        CHROMIUM and DRIVER, "chromium or chromedriver is not installed"
+    )
+    def test_chromium(self):
+        script = """
+            const url = 'ws://' + location.host + '/ws';
+            const texts = [];
+            for (let i = 0; i < 300; i++)
+                texts.push(JSON.stringify({i, text: 'lorem ipsum '.repeat(i % 50)}));
+            texts.push('', '\\u20ac'.repeat(50000), 'x'.repeat(900000));
+            const ws = new WebSocket(url);
+            let next = 0;
+            window.result = '';
+            ws.onopen = () => texts.forEach((t) => ws.send(t));
+            ws.onmessage = (e) => {
+                if (e.data !== texts[next])
+                    window.result = 'message ' + next + ' differs';
+                if (++next === texts.length)
+                    ws.close(3000);
+            };
+            ws.onclose = (e) => {
+                window.result ||= [next, e.code, e.wasClean, ws.extensions].join(' ');
+            };
+        """
+        browser = Browser()
+        self.addCleanup(browser.stop)
+        for options in self.OPTIONS:
+            p, _ = self.gateway(location=f"websocket_deflate {options};")
+            with self.subTest(options):
+                browser.call("POST", "/url", {"url": p.url()})
+                browser.run(script)
+                result = wait_for(
+                    "the messages", lambda: browser.run("return window.result")
+                )
+                self.assertRegex(result, "^303 3000 true permessage-deflate")
 
     @unittest.skipUnless(
         os.path.isdir(os.path.join(NODE, "node_modules", "ws")),
