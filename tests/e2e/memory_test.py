@@ -18,7 +18,7 @@ RELEASE = os.environ.get("PENSTOCK_RELEASE")
 if RELEASE:
     os.environ["PENSTOCK"] = RELEASE
 
-from support.gateway import BROADCAST, OPEN, Backend, BridgeTestCase, frame
+from support.gateway import ACCEPT, BROADCAST, OPEN, Backend, BridgeTestCase, frame
 from support.penstock import wait_for
 from support.websocket import BINARY, TEXT, Client, encode, handshake
 
@@ -85,12 +85,26 @@ int posix_memalign(void **p, size_t a, size_t n)
 
 
 class Measuring(BridgeTestCase):
-    def start(self, log, location="", env=None):
-        p = self.penstock(CONFIG % (log, location), start=False, env=env)
-        self.start_echo(p)
+    def start(self, log, location="", resume=True):
+        """The example backend can resume sessions, the test's own can not."""
+        p = self.penstock(CONFIG % (log, location), start=False)
+        if resume:
+            self.start_echo(p)
+        else:
+            self.own_echo(p)
         p.start()
         self.wait_ready(p)
         return p
+
+    def own_echo(self, p):
+        def on_frame(kind, cid, payload):
+            if kind == OPEN:
+                b.send(frame(ACCEPT, cid, bytes(8)))
+            elif kind == 0x20:
+                b.send(frame(0x20, cid, payload))
+
+        b = Backend(p.path("echo.sock"), on_frame=on_frame)
+        self.addCleanup(b.stop)
 
     def private(self, pid):
         with open(f"/proc/{pid}/smaps_rollup") as f:
@@ -100,10 +114,10 @@ class Measuring(BridgeTestCase):
 
 @unittest.skipUnless(RELEASE, "PENSTOCK_RELEASE does not name a release build")
 class MemoryTest(Measuring):
-    def per_session(self, log):
+    def per_session(self, log, resume=False):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
-        p = self.start(log)
+        p = self.start(log, resume=resume)
         (pid,) = p.workers()
         with Client(p.port()) as c:  # what one needs is there
             c.send(encode(TEXT, b"x"))
@@ -119,11 +133,16 @@ class MemoryTest(Measuring):
             self.assertEqual(c.message(), (TEXT, b"hello"))
         time.sleep(1)
         cost = (self.private(pid) - before) / SESSIONS
-        print(f"{log}: {cost:.0f} bytes per idle session", flush=True)
+        print(f"{log} resume={resume}: {cost:.0f} bytes per idle session",
+              flush=True)
         return cost
 
     def test_an_idle_session_without_a_log(self):
         self.assertLessEqual(self.per_session("access_log off;"), 1024)
+
+    def test_an_idle_session_that_can_be_resumed(self):
+        # What OPEN said of this client, which had few fields, goes with it.
+        self.assertLess(self.per_session("access_log off;", True), 1300)
 
     def test_an_idle_session_that_is_logged_at_its_end(self):
         self.assertLess(self.per_session("access_log logs/access.log;"), 1300)

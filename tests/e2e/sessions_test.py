@@ -2,10 +2,13 @@
 """What is told of sessions (access_log, $websocket_*), and what they are held
 to: limits, timeouts, a client that reads nothing."""
 
+import collections
 import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
 import time
 import unittest
 
@@ -411,6 +414,107 @@ class LivenessTest(BridgeTestCase):
         self.assertEqual(got[-1], n - 1)
         self.assertEqual(got[0], 0)
         self.assertLess(len(got), n)
+
+
+@unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+class SystemCallsTest(BridgeTestCase):
+    """One read, and at most one write, for each socket in a turn of the loop."""
+
+    def traced(self, p, do):
+        """The names of what the worker asked of the kernel meanwhile, by
+        descriptor."""
+        (worker,) = p.workers()
+        out = p.path("strace")
+        tracer = subprocess.Popen(
+            ["strace", "-qq", "-o", out, "-p", str(worker), "-e",
+             "trace=read,recvfrom,recvmsg,readv,write,writev,sendto,sendmsg,"
+             "epoll_wait,epoll_pwait,epoll_ctl"],
+            stderr=subprocess.PIPE,
+        )
+        try:
+            wait_for("strace", lambda: self.is_traced(worker))
+            do()
+        finally:
+            tracer.terminate()
+            tracer.wait()
+            tracer.stderr.close()
+        with open(out, encoding="utf-8") as f:
+            return re.findall(r"^(\w+)\((\d+)", f.read(), re.M)
+
+    def is_traced(self, pid):
+        with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            return not re.search(r"^TracerPid:\s+0$", f.read(), re.M)
+
+    def count(self, calls):
+        reads = {"read", "recvfrom", "recvmsg", "readv"}
+        by_fd = collections.Counter()
+        for name, fd in calls:
+            kind = "epoll" if "epoll" in name else "in" if name in reads else "out"
+            by_fd[kind, fd] += 1
+        return by_fd
+
+    def busiest(self, by_fd, kind):
+        return max(n for (what, _), n in by_fd.items() if what == kind)
+
+    def test_a_message_alone(self):
+        for deflate in "off", "on min=0 takeover=client,server":
+            p, _ = self.gateway(location=f"websocket_deflate {deflate};")
+            offer = {"Sec-WebSocket-Extensions": "permessage-deflate"}
+            c = Client(p.port(), handshake(offer, port=p.port()))
+            self.addCleanup(c.socket.close)
+            n = 200
+
+            def talk():
+                for i in range(n):
+                    c.send(encode(TEXT, b"message %d" % i))
+                    c.frame()
+
+            by_fd = self.count(self.traced(p, talk))
+            # The link is read until nothing is there: its loss is heard at
+            # once.
+            client, link = sorted(
+                k for (what, _), k in by_fd.items() if what == "in" and k > n / 2
+            )
+            self.assertLessEqual(client, n + 5)
+            self.assertLessEqual(link, 2 * n + 5)
+            self.assertLessEqual(self.busiest(by_fd, "out"), n + 5)
+
+    def test_many_messages_in_one_turn(self):
+        p, _ = self.gateway()
+        c = Client(p.port())
+        self.addCleanup(c.socket.close)
+        many = b"".join(encode(TEXT, b"message %d" % i) for i in range(300))
+
+        def talk():
+            for _ in range(10):
+                c.send(many)
+                for i in range(300):
+                    self.assertEqual(c.message(), (TEXT, b"message %d" % i))
+
+        by_fd = self.count(self.traced(p, talk))
+        # 3000 messages; what the kernel gives in pieces is read in pieces.
+        self.assertLess(self.busiest(by_fd, "in"), 100)
+        self.assertLess(self.busiest(by_fd, "out"), 100)
+
+    def test_a_broadcast_is_one_write_a_client(self):
+        p, b = self.with_backend()
+        self.wait_ready(p)
+        clients = [Client(p.port()) for _ in range(20)]
+        for c in clients:
+            self.addCleanup(c.socket.close)
+        head = struct.pack("<BBHHHI", 1, 0, 0, 0, 0, 0)
+
+        def talk():
+            for _ in range(10):
+                b.send(b"".join(
+                    frame(BROADCAST, 0, head + b"number %d" % i) for i in range(50)
+                ))
+                for c in clients:
+                    for i in range(50):
+                        self.assertEqual(c.message(), (TEXT, b"number %d" % i))
+
+        by_fd = self.count(self.traced(p, talk))
+        self.assertLess(self.busiest(by_fd, "out"), 40)
 
 
 if __name__ == "__main__":
