@@ -194,6 +194,7 @@ int session_take_control(struct session *s, const struct sluice_frame *f)
     if (stream_queued(s->stream) >
         s->conf->send_buffer + s->window_out + SESSION_PONG_QUEUE)
         return 0;
+    s->active_ms = (uint32_t)clock_now_ms();
     session_send_control(s, p.type == SLUICE_PING ? WS_PING : WS_PONG, p.data.p,
                          p.data.n);
     return 0;

@@ -17,13 +17,16 @@ from websockets.extensions import permessage_deflate
 from support.browser import CHROMIUM, DRIVER, Browser
 from support.gateway import (
     BINARY as SLUICE_BINARY,
+    ACCEPT,
     BROADCAST,
+    READY,
     CONT as SLUICE_CONT,
     OPEN,
     TEXT as SLUICE_TEXT,
     BridgeTestCase,
     SharedGatewayTestCase,
     frame,
+    hello,
 )
 from support.penstock import wait_for
 from support.websocket import (
@@ -42,6 +45,8 @@ NODE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node")
 TAIL = b"\x00\x00\xff\xff"
 RSV1 = 4
 OFFER = "permessage-deflate"
+# Says FRAGMENTS and WIRECOUNT.
+HELLO_WIRE = hello()[:48] + struct.pack("<Q", 4 | 1 << 14) + hello()[56:]
 # Text that compresses as chat does.
 TEXTS = [
     '{"room":"%d","from":"someone","text":"%s"}' % (i % 3, "lorem ipsum " * (i % 40))
@@ -403,6 +408,36 @@ class BackendTest(BridgeTestCase):
         c = self.open(p, b, None)
         self.assertFalse(c.open[3] & 8)
         self.assertNotIn(b"permessage-deflate; client", c.open)
+
+    def test_the_wire_is_counted_as_it_was(self):
+        """A18: aux is bytes on the wire less the payload, and what does not fit
+        into 16 bits comes with the next message."""
+        greeting = HELLO_WIRE + frame(READY)
+        option = struct.pack("<I", 0x23 | 6 << 8) + struct.pack("<HI", 5, 1 << 9)
+
+        def on_frame(kind, cid, payload):
+            if kind == OPEN:
+                b.send(frame(ACCEPT, cid, bytes(8) + option))
+
+        p, b = self.with_backend(
+            location="websocket_deflate on;", greeting=greeting, on_frame=on_frame
+        )
+        self.wait_ready(p)
+        c = self.open(p, b)
+        deflate = Deflater(takeover=False)
+        sent = 0
+        for size in (40000, 20000, 0, 5, 1000, 7):
+            data = encode(BINARY, deflate(bytes(size)), rsv=RSV1)
+            c.send(data)
+            sent += len(data)
+        def told():
+            frames = b.of(SLUICE_BINARY)
+            return frames if len(frames) == 6 else None
+
+        frames = wait_for("the messages", told)
+        deltas = [aux - 65536 if aux > 32767 else aux for _, _, _, aux in frames]
+        self.assertEqual(deltas[0], -32768)
+        self.assertEqual(sum(len(f[2]) for f in frames) + sum(deltas), sent)
 
     def test_what_is_compressed(self):
         for options, takeover in (
