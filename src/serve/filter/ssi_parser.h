@@ -37,7 +37,7 @@ struct ssi_event {
 
 struct ssi_parser {
     struct buf command; /* from behind "<!--#" */
-    size_t value_max;   /* bytes of one value */
+    size_t value_max;   /* bytes that one value stays below, as in nginx */
     unsigned matched;   /* bytes of "<!--#", or of "-->" when skipping */
     unsigned dashes;
     char quote; /* in a value that began with it; 0: in none */

@@ -1,0 +1,1 @@
+penstock_fuzzer(serve_ssi LINK penstock_serve)
