@@ -89,6 +89,7 @@ struct conf_module *const gateway_modules[] = {
     &headers_module,
     &userid_module,
     &browser_module,
+    &filters_module, /* after what filters */
     &zone_module, /* the last: all others have named their zones */
     NULL,
 };

@@ -21,26 +21,24 @@ static bool arity_fits(unsigned arity, size_t args)
  * look for a typing error.  A "_" at the end: every name that begins so. */
 static bool is_known_to_nginx(struct str name)
 {
-    struct str rest = STR(
-        "add_header add_header_inherit add_trailer auth_ autoindex_ charset "
-        "charset_ client_body_in_file_only client_body_in_single_buffer "
-        "client_body_temp_path connection_pool_size debug_connection "
-        "empty_gif expires fastcgi_ flv geo geoip_ grpc_ gunzip gunzip_ "
-        "gzip gzip_ hash http2 http2_ http3 http3_ image_filter "
-        "image_filter_ ip_hash js_ least_time limit_conn limit_conn_ "
-        "limit_rate limit_rate_after limit_req limit_req_ mail memcached_ "
-        "mp4 mp4_ override_charset perl_ proxy_bind "
-        "proxy_busy_buffers_size proxy_cache proxy_cache_ proxy_cookie_ "
-        "proxy_force_ranges proxy_headers_hash_ proxy_ignore_headers "
-        "proxy_limit_rate proxy_max_temp_file_size proxy_no_cache "
-        "proxy_pass_trailers proxy_request_buffering proxy_ssl_ proxy_store "
-        "proxy_store_access proxy_temp_ quic_ random random_index real_ip_ "
-        "referer_ request_pool_size resolver resolver_timeout scgi_ "
-        "secure_link secure_link_ server_names_hash_ set_real_ip_from "
-        "source_charset split_clients ssi ssi_ ssl_ state sticky stream "
-        "stub_status sub_filter sub_filter_ userid userid_ uwsgi_ "
-        "valid_referers variables_hash_ working_directory "
-        "worker_aio_requests xml_entities xslt_ zone");
+    struct str rest =
+        STR("auth_ autoindex_ client_body_in_file_only "
+            "client_body_in_single_buffer client_body_temp_path "
+            "connection_pool_size debug_connection fastcgi_ flv geo geoip_ "
+            "grpc_ gzip_ hash http2 http2_ http3 http3_ image_filter "
+            "image_filter_ ip_hash js_ least_time limit_conn limit_conn_ "
+            "limit_rate limit_rate_after limit_req limit_req_ mail memcached_ "
+            "mp4 mp4_ perl_ proxy_bind proxy_busy_buffers_size proxy_cache "
+            "proxy_cache_ proxy_cookie_ proxy_force_ranges proxy_headers_hash_ "
+            "proxy_ignore_headers proxy_limit_rate proxy_max_temp_file_size "
+            "proxy_no_cache proxy_pass_trailers proxy_request_buffering "
+            "proxy_ssl_ proxy_store proxy_store_access proxy_temp_ quic_ "
+            "random random_index real_ip_ referer_ request_pool_size resolver "
+            "resolver_timeout scgi_ secure_link secure_link_ "
+            "server_names_hash_ set_real_ip_from split_clients ssi_ ssl_ state "
+            "sticky stream userid userid_ uwsgi_ valid_referers "
+            "variables_hash_ working_directory worker_aio_requests "
+            "xml_entities xslt_ zone");
 
     while (rest.p) {
         struct str word = str_cut(&rest, ' ');

@@ -64,10 +64,13 @@ class AutoindexTest(CompareTestCase):
             both.same(f"/jsonp/d/?callback={callback}")
             both.same(f"/jsonp/d/?a=b&callback={callback}&c=d")
 
-    def test_gzip_and_charset(self):
+    def test_charset(self):
+        names = ["\u00e4" * n for n in (24, 25, 26, 49, 50, 51, 60)]
         both = self.both(
-            "autoindex on; location / { add_header X-A b; }", files=FILES
+            "autoindex on; charset utf-8;",
+            files={**FILES, **{f"html/u/{n}": "x" for n in names}},
         )
+        both.same("/u/")
         both.same("/index/")
         both.same("/d/sub/")
 

@@ -8,6 +8,9 @@
 
 #include "route/value.h"
 
+/* Knows which of all filters are wanted where: behind them in the list. */
+extern struct conf_module filters_module;
+
 extern struct conf_module sub_filter_module;
 extern struct conf_module charset_module;
 extern struct conf_module addition_module;

@@ -13,5 +13,6 @@ extern const struct variable userid_variables[];
 
 /* Adds the Set-Cookie that is due; a head filter. */
 void userid_filter(struct request *r);
+bool userid_is_on(const struct conf_scope *scope);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "filter/filters.h"
 #include "http/uri.h"
 #include "serve/pages.h"
 #include "serve/path.h"
@@ -165,11 +166,10 @@ static void put_size(struct buf *b, const struct entry *e, bool exact)
 }
 
 static void put_row(struct buf *b, const struct entry *e,
-                    const struct autoindex_conf *c)
+                    const struct autoindex_conf *c, bool is_utf8)
 {
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    bool is_utf8 = false; /* as nginx without `charset utf-8` */
     size_t n = characters(e->name, is_utf8);
     struct tm tm;
 
@@ -202,13 +202,16 @@ static void put_row(struct buf *b, const struct entry *e,
 static void make_html(struct request *r, const struct listing *l,
                       const struct autoindex_conf *c, struct buf *b)
 {
+    /* As `charset` has it. */
+    bool is_utf8 = str_ends(r->response.content_type, STR("=utf-8"));
+
     buf_put_str(b, STR("<html>\r\n<head><title>Index of "));
     put_html(b, r->uri);
     buf_put_str(b, STR("</title></head>\r\n<body>\r\n<h1>Index of "));
     put_html(b, r->uri);
     buf_put_str(b, STR("</h1><hr><pre><a href=\"../\">../</a>\r\n"));
     for (size_t i = 0; i < l->n; i++)
-        put_row(b, &l->entries[i], c);
+        put_row(b, &l->entries[i], c, is_utf8);
     buf_put_str(b, STR("</pre><hr></body>\r\n</html>\r\n"));
 }
 
@@ -352,6 +355,9 @@ int autoindex_run(struct request *r)
         return cannot_open(r, path.text.p);
     read_entries(r, d, &l);
     closedir(d);
+    r->response.status = 200;
+    r->response.content_type = types[format];
+    filters_run_head(r);
     switch ((enum autoindex_format)format) {
     case FORMAT_HTML:
         make_html(r, &l, c, &b);
@@ -364,8 +370,6 @@ int autoindex_run(struct request *r)
         make_xml(r, &l, &b);
         break;
     }
-    r->response.status = 200;
-    r->response.content_type = types[format];
     struct iovec iov = {b.p, b.n};
     request_send_body(r, &iov, 1, true);
     buf_fini(&b);

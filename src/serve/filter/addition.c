@@ -69,6 +69,12 @@ void addition_filter(struct request *r)
 
 /* ---- configuration ---- */
 
+bool addition_is_on(const struct conf_scope *scope)
+{
+    const struct addition_conf *c = conf_get(scope, &addition_module);
+    return c->before.n || c->after.n;
+}
+
 static int set_uri(struct conf *conf, struct conf_scope *scope,
                    const struct directive *row, const struct conf_node *node,
                    void *field)

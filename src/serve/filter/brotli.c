@@ -105,6 +105,12 @@ void brotli_filter(struct request *r)
 
 /* ---- configuration ---- */
 
+bool brotli_is_on(const struct conf_scope *scope)
+{
+    const struct brotli_conf *c = conf_get(scope, &brotli_module);
+    return c->on;
+}
+
 #define FIELD(name) offsetof(struct brotli_conf, name)
 
 static void brotli_defaults(void *module_conf)

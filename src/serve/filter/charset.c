@@ -155,6 +155,12 @@ void charset_filter(struct request *r)
 
 /* ---- configuration ---- */
 
+bool charset_is_on(const struct conf_scope *scope)
+{
+    const struct charset_conf *c = conf_get(scope, &charset_module);
+    return c->charset != NULL;
+}
+
 static int set_charset(struct conf *conf, struct conf_scope *scope,
                        const struct directive *row,
                        const struct conf_node *node, void *field)

@@ -35,6 +35,16 @@ void ssi_filter(struct request *r);
 void slice_filter(struct request *r);
 void addition_filter(struct request *r);
 
+/* Has it something to do in that scope? */
+bool slice_is_on(const struct conf_scope *scope);
+bool gunzip_is_on(const struct conf_scope *scope);
+bool sub_filter_is_on(const struct conf_scope *scope);
+bool charset_is_on(const struct conf_scope *scope);
+bool ssi_is_on(const struct conf_scope *scope);
+bool addition_is_on(const struct conf_scope *scope);
+bool brotli_is_on(const struct conf_scope *scope);
+bool gzip_is_on(const struct conf_scope *scope);
+
 /* Vary, when a filter has said that the body depends on Accept-Encoding. */
 void encoding_vary(struct request *r);
 

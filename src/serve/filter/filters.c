@@ -5,18 +5,56 @@
 #include "exchange.h"
 #include "filter/encoding.h"
 #include "filter/range.h"
+#include "serve/body_filters.h"
 #include "serve/headers.h"
 #include "serve/subrequest.h"
 #include "serve/userid.h"
 #include "steps.h"
 
-typedef void head_filter(struct request *r);
+/* In the order they run, which is nginx's: a row runs where it is configured,
+ * or for a subrequest, which may depend on what its parent's settings are. */
+static const struct {
+    void (*run)(struct request *r);
+    bool (*is_on)(const struct conf_scope *scope); /* NULL: everywhere */
+} head_filters[] = {
+    {slice_filter, slice_is_on},
+    {userid_filter, userid_is_on},
+    {headers_filter, NULL},
+    {gunzip_filter, gunzip_is_on},
+    {sub_filter_filter, sub_filter_is_on},
+    {charset_filter, charset_is_on},
+    {ssi_filter, ssi_is_on},
+    {addition_filter, addition_is_on},
+    {brotli_filter, brotli_is_on},
+    {gzip_filter, gzip_is_on},
+    {range_filter, NULL},
+};
 
-/* In the order they run, which is nginx's. */
-static head_filter *const head_filters[] = {
-    slice_filter,      userid_filter,  headers_filter, gunzip_filter,
-    sub_filter_filter, charset_filter, ssi_filter,     addition_filter,
-    brotli_filter,     gzip_filter,    range_filter,
+/* Whether a row without one would have something to do. */
+struct filters_conf {
+    bool any;
+};
+
+static int filters_on_scope(struct conf *conf, struct conf_scope *scope,
+                            void *module_conf)
+{
+    struct filters_conf *c = module_conf;
+    (void)conf;
+
+    c->any = false;
+    for (size_t i = 0; i < COUNT(head_filters); i++)
+        c->any =
+            c->any || (head_filters[i].is_on && head_filters[i].is_on(scope));
+    return 0;
+}
+
+static const struct directive filters_directives[] = {{.name = NULL}};
+
+struct conf_module filters_module = {
+    .name = "filters",
+    .size = sizeof(struct filters_conf),
+    .directives = filters_directives,
+    .on_scope = filters_on_scope,
 };
 
 static bool has_no_body(const struct request *r)
@@ -28,9 +66,16 @@ static bool has_no_body(const struct request *r)
 
 void filters_run_head(struct request *r)
 {
+    const struct filters_conf *c = request_conf(r, &filters_module);
+    bool any = c->any || request_is_sub(r);
+
     r->response.head_filtered = true;
-    for (size_t i = 0; i < COUNT(head_filters); i++)
-        head_filters[i](r);
+    for (size_t i = 0; any && i < COUNT(head_filters); i++)
+        head_filters[i].run(r);
+    if (!any) {
+        headers_filter(r);
+        range_filter(r);
+    }
     if (r->response.vary)
         encoding_vary(r);
     r->response.header_only = has_no_body(r);

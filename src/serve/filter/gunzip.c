@@ -95,6 +95,12 @@ void gunzip_filter(struct request *r)
 
 /* ---- configuration ---- */
 
+bool gunzip_is_on(const struct conf_scope *scope)
+{
+    const struct gunzip_conf *c = conf_get(scope, &gunzip_module);
+    return c->on;
+}
+
 static void gunzip_defaults(void *module_conf)
 {
     struct gunzip_conf *c = module_conf;

@@ -138,6 +138,12 @@ const struct variable encoding_variables[] = {
 
 /* ---- configuration ---- */
 
+bool gzip_is_on(const struct conf_scope *scope)
+{
+    const struct gzip_conf *c = conf_get(scope, &gzip_module);
+    return c->on;
+}
+
 #define FIELD(name) offsetof(struct gzip_conf, name)
 
 enum {

@@ -249,6 +249,12 @@ static void drain(struct filter *f)
 
 /* ---- configuration ---- */
 
+bool slice_is_on(const struct conf_scope *scope)
+{
+    const struct slice_conf *c = conf_get(scope, &slice_module);
+    return c->size > 0;
+}
+
 static const struct directive slice_directives[] = {
     {.name = "slice",
      .contexts = CONF_HTTP | CONF_SERVER | CONF_LOCATION,

@@ -196,6 +196,12 @@ const struct variable ssi_variables[] = {
 
 /* ---- configuration ---- */
 
+bool ssi_is_on(const struct conf_scope *scope)
+{
+    const struct ssi_conf *c = conf_get(scope, &ssi_module);
+    return c->on;
+}
+
 #define FIELD(name) offsetof(struct ssi_conf, name)
 
 enum {

@@ -216,6 +216,12 @@ void sub_filter_filter(struct request *r)
 
 /* ---- configuration ---- */
 
+bool sub_filter_is_on(const struct conf_scope *scope)
+{
+    const struct sub_filter_conf *c = conf_get(scope, &sub_filter_module);
+    return c->pairs.n > 0;
+}
+
 static int set_sub_filter(struct conf *conf, struct conf_scope *scope,
                           const struct directive *row,
                           const struct conf_node *node, void *field)

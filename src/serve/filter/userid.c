@@ -232,6 +232,12 @@ static void put_flags(struct buf *b, unsigned flags)
             buf_put_str(b, str_c(rows[i].text));
 }
 
+bool userid_is_on(const struct conf_scope *scope)
+{
+    const struct userid_conf *c = conf_get(scope, &userid_module);
+    return c->mode >= USERID_V1;
+}
+
 void userid_filter(struct request *r)
 {
     const struct userid_conf *c = request_conf(r, &userid_module);
