@@ -101,10 +101,15 @@ static int answer_with(struct request *r, const struct error_page *page,
 {
     struct str uri = value_eval(page->uri, &r->eval);
 
+    /* What the client needs to ask again. */
+    struct str challenge = response_find(r, STR("WWW-Authenticate"));
+
     r->error_page_used = true;
     if (!uri.n || (uri.p[0] != '/' && uri.p[0] != '@'))
         return redirect_to(r, page, uri);
     response_reset(r);
+    if (challenge.p)
+        response_add(r, STR("WWW-Authenticate"), challenge);
     /* What the page is served with; 0: whatever it gives itself. */
     r->error_status = page->answer < 0 ? status : (unsigned)page->answer;
     if (uri.p[0] == '@')

@@ -263,6 +263,7 @@ class StaticTest(CompareTestCase):
             while s.recv(65536):
                 pass
         wait_for("lines", lambda: p.log("logs/short.log").count("\n") == 2)
+        p.wait_for_log("/combined", "logs/access.log")
         first, second = p.log("logs/short.log").splitlines()
         self.assertEqual(first, r'GET /a?x=\x22q HTTP/1.1 200 5 "\x22q"')
         self.assertRegex(second, r'^GET /no HTTP/1.1 404 \d+ "-"$')

@@ -94,6 +94,10 @@ class AuthRequestLikeNginxTest(CompareTestCase):
               proxy_set_header X-Method $request_method; proxy_set_header X-Own $uri;
               proxy_pass http://127.0.0.1:{o.port}/a; }}
             location /401 {{ auth_request /auth401; }}
+            location /page {{ auth_request /auth401; error_page 401 /file; }}
+            location /ok {{ auth_request /auth401; error_page 401 =200 /file; }}
+            location /named {{ auth_request /auth401; error_page 401 = @n; }}
+            location @n {{ return 200 named; }}
             location = /auth401 {{ proxy_pass http://127.0.0.1:{o.port}/in; }}
             """,
             files={"html/file": "text"},
@@ -102,6 +106,9 @@ class AuthRequestLikeNginxTest(CompareTestCase):
         self.assertEqual(seen[0], seen[1])
         del seen[:]
         both.same("/401")
+        both.same("/ok")
+        both.same("/named")
+        del seen[2:]
         both.same("/file", method="PUT", Content_Length="0")
         self.assertEqual(seen[2], seen[3])
 

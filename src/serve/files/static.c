@@ -254,8 +254,9 @@ static int send_regular(struct request *r, int fd, const struct stat *st,
                 types_find(request_conf(r, &types_module), r->uri);
         if (coding.p)
             response_add(r, STR("Content-Encoding"), coding);
-        return r->error_page_used || coding.p ? send_slice(r, fd, 0, size)
-                                              : send_ranges(r, fd, size, &have);
+        bool whole = (r->error_page_used && r->error_status != 200) || coding.p;
+        return whole ? send_slice(r, fd, 0, size)
+                     : send_ranges(r, fd, size, &have);
     }
     close(fd);
     if (answer == 412) {
