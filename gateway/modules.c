@@ -69,6 +69,7 @@ struct conf_module *const gateway_modules[] = {
     &proxy_socket_module,
     &proxy_ssl_module,
     &backend_module,
+    &backend_method_module,
     &websocket_module,
     &backend_pass_module,
     &publish_module,

@@ -8,7 +8,7 @@
 #include "sluice/frame.h"
 #include "ws/close.h"
 
-static conf_setter set_backend, set_server, set_spawn, set_method,
+static conf_setter set_backend, set_server, set_spawn,
     set_link_window, set_keepalive, set_max_clients, set_allow_uid;
 
 #define FIELD(name) offsetof(struct backend_conf, set.name)
@@ -51,25 +51,6 @@ static const struct directive backend_directives[] = {
         .set = set_spawn,
         .help = "Backends that the master starts and watches: COMMAND "
                 "[ARGUMENT...] [instances=N] [user=NAME].",
-    },
-    {
-        .name = "least_conn",
-        .contexts = CONF_BACKEND,
-        .arity = ARGS_0,
-        .set = set_method,
-        .offset = FIELD(method),
-        .data = &balance_least_conn,
-        .help = "The backend with the fewest clients gets the next one; "
-                "this is the default.",
-    },
-    {
-        .name = "round_robin",
-        .contexts = CONF_BACKEND,
-        .arity = ARGS_0,
-        .set = set_method,
-        .offset = FIELD(method),
-        .data = &balance_round_robin,
-        .help = "Backends get clients in turn, by weight.",
     },
     {
         .name = "channels_max",
@@ -321,7 +302,7 @@ static int set_backend(struct conf *conf, struct conf_scope *scope,
                             "no servers and no spawn are inside backend "
                             "\"%.*s\"",
                             STR_ARG(p->name));
-    return 0;
+    return method_check(conf, p);
 }
 
 bool backend_word_is(struct str word, struct str name, struct str *value)
@@ -435,17 +416,6 @@ static int set_spawn(struct conf *conf, struct conf_scope *scope,
         s->instance = i;
     }
     p->spawns_n++;
-    return 0;
-}
-
-static int set_method(struct conf *conf, struct conf_scope *scope,
-                      const struct directive *row, const struct conf_node *node,
-                      void *field)
-{
-    (void)conf;
-    (void)scope;
-    (void)node;
-    *(const struct balance_method **)field = row->data;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "bridge/exchange.h"
 #include "fields.h"
+#include "offer.h"
 
 /* ---- the head ---- */
 
@@ -79,6 +80,9 @@ static int take_head(struct exchange *x, const struct sluice_frame *f)
         return -SLUICE_ERROR_HANDSHAKE;
     }
     r->response.status = h.status;
+    struct str cookie = offer_cookie(r, x->link->backend);
+    if (cookie.n)
+        response_add(r, STR("Set-Cookie"), cookie);
     if (x->length_known)
         r->response.content_length = (int64_t)x->left;
     else if (!h.more && !bodiless)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "handshake.h"
+#include "offer.h"
 
 #include "base/check.h"
 #include "fields.h"
@@ -161,6 +162,10 @@ void handshake_accept(struct session *s, struct str protocol,
         put_field(&head, r, STR("Sec-WebSocket-Extensions"),
                   str_c(s->deflate->answer));
     buf_put(&head, fields, n);
+    struct str cookie =
+        s->link ? offer_cookie(r, s->link->backend) : str_n(NULL, 0);
+    if (cookie.n)
+        buf_printf(&head, "Set-Cookie: %.*s\r\n", STR_ARG(cookie));
     buf_put_str(&head, STR("\r\n"));
     if (s->framing == &ws_framing_76)
         buf_put(&head, s->handshake->answer, WS_ANSWER_SIZE);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
+#include "claim.h"
 #include "io/connect.h"
 #include "sluice/hello.h"
 
@@ -80,6 +81,7 @@ static void end(struct link *l)
     loop_cancel(&l->wake_task);
     loop_cancel(&l->move_task);
     stream_close(l->stream);
+    claim_forget_link(l);
     if (!list_is_empty(&l->sessions) && !l->backend->pool->retired)
         log_notice(link_log(l), "%zu clients lose their backend", l->clients_n);
     lose_clients(l, &l->sessions);
@@ -358,6 +360,7 @@ struct link *link_create(struct backend *b)
     list_init(&l->exchanges);
     list_init(&l->owing);
     list_init(&l->starved);
+    list_init(&l->claims);
     l->ack_task.run = link_run_acks;
     l->wake_task.run = link_run_wake;
     l->move_task.run = link_run_moves;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "bridge/exchange.h"
 #include "bridge/session.h"
+#include "claim.h"
 #include "sluice/hello.h"
 #include "ws/close.h"
 
@@ -377,9 +378,10 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_CONN:
     case SLUICE_CLIENT_ERROR:
     case SLUICE_REGISTERED:
+        break;
     case SLUICE_CLAIM:
     case SLUICE_UNCLAIM:
-        break;
+        return claim_on_frame(l, f);
     }
     return -SLUICE_ERROR_UNSUPPORTED;
 }

@@ -3,6 +3,67 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "claim.h"
+#include "serve/fields.h"
+
+/* ---- what the request brings ---- */
+
+static struct str find_cookie(const struct request *r, struct str name)
+{
+    struct str value;
+    for (size_t i = 0; i < r->head.fields_n; i++)
+        if (str_eq_nocase(r->head.fields[i].name, STR("Cookie")) &&
+            fields_find_cookie(r->head.fields[i].value, name, &value))
+            return value;
+    return str_n(NULL, 0);
+}
+
+static struct peer *claimant(const struct offer *o, struct str key)
+{
+    struct link *l = claim_find(o->pool, key);
+    int i = l ? l->backend->index : -1;
+    return i >= 0 ? &o->pool->balance.peers[i] : NULL;
+}
+
+static void bring(struct offer *o)
+{
+    const struct pool_settings *set = &o->pool->conf->set;
+    struct request *r = o->request;
+
+    if (set->method->needs & BALANCE_NEEDS_KEY)
+        o->ask.key = value_eval(set->hash_key, &r->eval);
+    if (set->method->needs & BALANCE_NEEDS_ADDRESS)
+        o->ask.address = request_remote(r);
+    if (set->claim_key)
+        o->wanted = claimant(o, value_eval(set->claim_key, &r->eval));
+    if (set->cookie && !o->wanted)
+        o->wanted =
+            sticky_find(&o->pool->balance, find_cookie(r, set->cookie->name));
+}
+
+struct str offer_cookie(struct request *r, const struct backend *b)
+{
+    const struct sticky_cookie *c = b->pool->conf->set.cookie;
+    struct str id = str_n(b->id, STICKY_ID_SIZE);
+
+    if (!c || str_eq(find_cookie(r, c->name), id))
+        return str_n(NULL, 0);
+    return sticky_cookie_text(c, &r->eval, id);
+}
+
+/* ---- who is asked ---- */
+
+static struct peer *pick(struct offer *o)
+{
+    struct balance *b = &o->pool->balance;
+    struct peer *wanted = o->wanted;
+
+    o->wanted = NULL;
+    o->peer = wanted ? balance_pick_this(b, &o->ask, wanted) : NULL;
+    if (!o->peer)
+        o->peer = balance_pick(b, &o->ask);
+    return o->peer;
+}
 
 bool offer_begin(struct offer *o, struct request *r, struct str pool,
                  struct str app)
@@ -30,6 +91,7 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
     }
     o->ask.tried = arena_calloc(r->arena, p->balance.peers_n);
     o->ask.now_ms = clock_now_ms();
+    bring(o);
     return true;
 }
 
@@ -45,7 +107,7 @@ struct link *offer_next(struct offer *o, struct app **app)
     struct pool *p = o->pool;
     unsigned status;
 
-    while ((o->peer = balance_pick(&p->balance, &o->ask))) {
+    while (pick(o)) {
         struct link *l = ((struct backend *)o->peer->object)->link;
         *app = link_find_app(l, o->app, r->host, r->uri, o->origin, o->version,
                              &status);

@@ -21,8 +21,9 @@ struct offer {
     unsigned version;       /* ws_framing_bit() of a handshake */
     struct balance_ask ask; /* what the request brings to the choice */
     struct peer *peer;
-    unsigned status;   /* of the response when nobody takes it */
-    uint64_t features; /* that the link must have */
+    struct peer *wanted; /* to be asked first; NULL: no one */
+    unsigned status;     /* of the response when nobody takes it */
+    uint64_t features;   /* that the link must have */
 };
 
 /* False when the pool takes nobody now; status says why. */
@@ -35,5 +36,9 @@ struct link *offer_next(struct offer *o, struct app **app);
 
 /* It did not take it after all. */
 void offer_declined(struct offer *o, unsigned status);
+
+/* The Set-Cookie by which the request comes back to the backend, in its arena;
+ * p NULL: none is needed. */
+struct str offer_cookie(struct request *r, const struct backend *b);
 
 #endif

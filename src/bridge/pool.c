@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
+#include "claim.h"
 #include "drain.h"
 
 enum {
@@ -158,6 +159,8 @@ static struct backend *backend_create(struct pool *p, const char *path)
     struct backend *b = xcalloc(1, sizeof *b);
     b->pool = p;
     b->path = xstrdup(path);
+    struct peer named = {.name = str_c(b->path)};
+    sticky_identify(&named, b->id);
     b->index = -1;
     b->backoff_ms = BACKOFF_MIN_MS;
     b->grave.run = bury_backend;
@@ -220,6 +223,7 @@ static void fill_peer(struct peer *peer, const struct pool_server *server,
                       struct backend *b)
 {
     *peer = (struct peer){
+        .route = str_n(b->id, sizeof b->id),
         .name = str_c(b->path),
         .server = str_c(b->path),
         .object = b,
@@ -422,6 +426,7 @@ void bridge_stop(void)
     struct loop *loop = bridge.loop;
     loop_turn(loop, false);
     slots_fini(&bridge.slots);
+    claims_fini();
     buf_fini(&bridge.spare);
     deflate_fini();
     bridge.loop = NULL;

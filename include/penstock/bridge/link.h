@@ -48,7 +48,7 @@ enum {
 #define LINK_FEATURES                                                          \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT |                     \
      SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME | SLUICE_FEATURE_STATE |      \
-     SLUICE_FEATURE_MOVE | SLUICE_FEATURE_CHANNELS)
+     SLUICE_FEATURE_MOVE | SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_CLAIM)
 
 enum link_state {
     LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */
@@ -129,8 +129,10 @@ struct link {
     struct list sessions;  /* on_link of each */
     struct list exchanges; /* likewise */
     size_t clients_n;      /* in both */
-    struct list owing;     /* link_client.owing: credit to return */
-    struct list starved;   /* link_client.starved: they wait for credit_in */
+    struct list claims;    /* claim.c's */
+    size_t claims_n;
+    struct list owing;   /* link_client.owing: credit to return */
+    struct list starved; /* link_client.starved: they wait for credit_in */
     struct loop_task ack_task;
     struct timer ack_timer;
     struct loop_task wake_task; /* more of the starved, next turn */
@@ -158,6 +160,7 @@ struct link {
 
 /* One server or spawned instance of a pool, dialled for ever. */
 struct backend {
+    char id[STICKY_ID_SIZE]; /* in cookies */
     struct list in_pool;
     struct pool *pool;
     char *path;

@@ -15,6 +15,7 @@
 #include "io/loop.h"
 #include "io/timer.h"
 #include "serve/generation.h"
+#include "serve/sticky.h"
 #include "upstream/balance.h"
 
 struct link;
@@ -74,7 +75,11 @@ struct pool_settings {
     bool drain_is_set;
     bool cross_backend; /* broadcasts reach clients of its siblings */
     const struct balance_method *method;
-    const char *socket_dir; /* of spawned backends; NULL: the default */
+    bool method_said;
+    struct value *hash_key;       /* of hash, or NULL */
+    struct value *claim_key;      /* of claim, or NULL */
+    struct sticky_cookie *cookie; /* of sticky, or NULL */
+    const char *socket_dir;       /* of spawned backends; NULL: the default */
 };
 
 struct pool_conf {
@@ -91,7 +96,10 @@ struct pool_conf {
 };
 
 /* The directives of `backend NAME { }`. */
-extern struct conf_module backend_module;
+extern struct conf_module backend_module, backend_method_module;
+
+/* Does the pool's method know what its servers were given? */
+int method_check(struct conf *conf, const struct pool_conf *p);
 
 /* Every pool_conf of a generation, in no special but always the same order:
  * *it starts at 0; NULL at the end. */
