@@ -68,6 +68,7 @@ struct conf_module *const gateway_modules[] = {
     &proxy_rewrite_module,
     &proxy_socket_module,
     &proxy_ssl_module,
+    &health_module, /* after proxy: looks at its upstream */
     &backend_module,
     &backend_method_module,
     &websocket_module,

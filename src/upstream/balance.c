@@ -263,6 +263,14 @@ bool balance_checked(struct balance *b, struct peer *p, bool passed,
     return changed;
 }
 
+void balance_set_health(struct balance *b, struct peer *p,
+                        enum peer_health health)
+{
+    take_lock(b);
+    p->state->health = health;
+    drop_lock(b);
+}
+
 struct peer_state balance_look(struct balance *b, const struct peer *p)
 {
     take_lock(b);

@@ -17,6 +17,7 @@
 #include "serve/generation.h"
 #include "upstream/balance.h"
 
+struct health_check;
 struct proxy;
 struct resolving;
 struct server_name;
@@ -36,6 +37,7 @@ struct upstream {
     size_t idle_n;
     struct timer trim;     /* until more than keepalive of them are closed */
     struct sticky *sticky; /* NULL: none */
+    struct health_check *check;        /* NULL: none */
     struct server_name *names;         /* servers that are resolved */
     const struct resolving *resolving; /* how */
     struct zone *zone;                 /* NULL: none */
@@ -64,7 +66,8 @@ struct upstream_conn {
 
 extern struct conf_module upstream_module;
 extern struct conf_module upstream_server_module, upstream_method_module,
-    upstream_zone_module, upstream_status_module, upstream_sticky_module;
+    upstream_zone_module, upstream_status_module, upstream_sticky_module,
+    health_module;
 extern const struct variable upstream_variables[];
 
 /* A worker begins to use g, and old (which may be NULL) no more: what runs

@@ -197,6 +197,9 @@ void balance_count(struct balance *b, struct peer *p,
 bool balance_checked(struct balance *b, struct peer *p, bool passed,
                      uint32_t fails, uint32_t passes, uint64_t now_ms);
 
+void balance_set_health(struct balance *b, struct peer *p,
+                        enum peer_health health);
+
 /* A copy of what the peer's state is now. */
 struct peer_state balance_look(struct balance *b, const struct peer *p);
 

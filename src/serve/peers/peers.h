@@ -41,6 +41,11 @@ extern const struct peer peer_model; /* a server without parameters */
 /* shared.c: find the states of the upstream's peers in its zone (again, when
  * peers are others now). */
 void shared_use(struct upstream *u);
+/* Is it this worker's turn to check the health of u's servers?  Else *wait_ms
+ * until it may be.  Always without a zone. */
+bool shared_turn(struct upstream *u, uint64_t interval_ms, uint64_t *wait_ms);
+/* True for the first worker of the generation that says so. */
+bool shared_begin(struct upstream *u, unsigned generation);
 
 /* resolved.c: servers whose addresses are looked up while requests are served.
  * resolved_wait: when no address is known yet, tell w when one is; false: it is

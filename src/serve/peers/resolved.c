@@ -8,6 +8,7 @@
  */
 #include "base/check.h"
 #include "base/clock.h"
+#include "peers/health.h"
 #include "peers/peers.h"
 #include "serve/resolving.h"
 #include "serve/sticky.h"
@@ -105,6 +106,16 @@ static size_t place_for(struct server_name *s, const struct address *a)
     return found;
 }
 
+/* With a mandatory health_check they wait for its verdict. */
+static void check_newcomers(struct server_name *s)
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        struct peer *p = peer_at(s, i);
+        if (!p->vacant && p->state->health == PEER_UNCHECKED)
+            balance_set_health(&s->upstream->balance, p, PEER_CHECKING);
+    }
+}
+
 static void use(struct server_name *s, const struct address *found, size_t n)
 {
     struct address wanted[PLACES];
@@ -140,6 +151,8 @@ static void use(struct server_name *s, const struct address *found, size_t n)
     balance_init(&u->balance, NULL);
     if (u->zone)
         shared_use(u);
+    if (u->check && u->check->mandatory)
+        check_newcomers(s);
 }
 
 /* ---- asking, for ever ---- */

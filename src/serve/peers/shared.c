@@ -18,6 +18,7 @@ enum { UNUSED_MS = 10 * 60 * 1000 };
 
 struct root {
     shm_ref states;   /* a shm_dict of struct shared */
+    shm_ref turns;    /* a shm_dict of struct turn; 0: none yet */
     uint32_t version; /* counts the times that states were removed */
 };
 
@@ -206,6 +207,65 @@ static bool give(struct balance *b, struct peer *p)
         return false;
     --*held;
     return true;
+}
+
+/* ---- whose turn it is ---- */
+
+struct turn {
+    uint64_t next_ms;
+    uint32_t generation;
+};
+
+/* Under the lock; NULL: no room, then every worker has its turn. */
+static struct turn *turn_of(struct upstream *u)
+{
+    struct shm *s = u->zone->memory;
+    struct root *root = root_of(s);
+    struct shm_dict *d = root ? shm_at(s, root->turns) : NULL;
+
+    if (root && !d && (d = shm_dict_create(s)))
+        root->turns = shm_ref_of(s, d);
+    if (!d)
+        return NULL;
+    struct turn *t = shm_dict_find(s, d, u->name);
+    return t ? t : shm_dict_add(s, d, u->name, sizeof *t);
+}
+
+bool shared_turn(struct upstream *u, uint64_t interval_ms, uint64_t *wait_ms)
+{
+    uint64_t now_ms = clock_now_ms();
+    bool mine = true;
+
+    if (!u->zone)
+        return true;
+    lock(&u->balance);
+    struct turn *t = turn_of(u);
+    if (t && now_ms < t->next_ms && t->next_ms - now_ms <= interval_ms) {
+        mine = false;
+        *wait_ms = t->next_ms - now_ms;
+    } else if (t) {
+        t->next_ms = now_ms + interval_ms;
+    }
+    unlock(&u->balance);
+    return mine;
+}
+
+bool shared_begin(struct upstream *u, unsigned generation)
+{
+    bool first = true;
+
+    if (!u->zone)
+        return true;
+    lock(&u->balance);
+    struct turn *t = turn_of(u);
+    if (t) {
+        first = t->generation != generation;
+        t->generation = generation;
+        if (first)
+            t->next_ms = 0;
+    }
+    unlock(&u->balance);
+    return first;
 }
 
 static const struct balance_sharing sharing = {lock, unlock, take, give};

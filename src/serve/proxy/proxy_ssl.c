@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "peers/health.h"
 #include "proxy_parts.h"
 #include "serve/core.h"
 #include "serve/ssl.h"
@@ -90,6 +91,19 @@ int proxy_ssl_choose(struct proxy *p)
     if (!p->ssl.context)
         return 500;
     return is_dynamic(c) ? choose_certificate(p, c) : VERDICT_DECLINED;
+}
+
+void proxy_ssl_of_scope(const struct conf_scope *scope, struct str host,
+                        struct proxy_ssl *ssl)
+{
+    const struct proxy_ssl_conf *c = conf_get(scope, &proxy_ssl_module);
+    bool fixed = c->name && value_is_constant(c->name);
+
+    *ssl = (struct proxy_ssl){
+        .context = c->context,
+        .name = without_port(fixed ? value_text(c->name) : host),
+        .send_name = c->server_name,
+    };
 }
 
 bool proxy_ssl_fits(const struct proxy_ssl *want, const struct upstream_conn *c)
