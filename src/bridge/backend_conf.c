@@ -8,8 +8,8 @@
 #include "sluice/frame.h"
 #include "ws/close.h"
 
-static conf_setter set_backend, set_server, set_spawn,
-    set_link_window, set_keepalive, set_max_clients, set_allow_uid;
+static conf_setter set_backend, set_server, set_spawn, set_link_window,
+    set_keepalive, set_max_clients, set_allow_uid;
 
 #define FIELD(name) offsetof(struct backend_conf, set.name)
 

@@ -134,7 +134,7 @@ bool balance_has_usable(struct balance *b, const struct balance_ask *ask)
 
     take_lock(b);
     for (size_t i = 0; i < b->peers_n && !found; i++)
-        found = !(ask->tried && ask->tried[i]) &&
+        found = !(ask->tried && ask->tried[i]) && !b->peers[i].drain &&
                 peer_is_usable(&b->peers[i], ask->now_ms);
     drop_lock(b);
     return found;

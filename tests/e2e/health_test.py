@@ -7,6 +7,7 @@ import threading
 import time
 import unittest
 
+from support.certificates import Authority
 from support.dns import NameServer
 from support.penstock import PenstockTestCase, free_port, wait_for
 from support.raw import Origin
@@ -253,6 +254,37 @@ class HealthTest(PenstockTestCase):
         b.status = "200 OK"
         wait_for("b alone", lambda: self.states(p) == ["up"])
         wait_for("b", lambda: self.get(p) == (200, "b"))
+
+    def test_https(self):
+        ca = Authority().issue("a", "app.test").issue("b", "other.test")
+        self.addCleanup(ca.remove)
+        files = {
+            f"conf/{n}": ca.read(n)
+            for n in ("ca.pem", "a.pem", "a.key", "b.pem", "b.key")
+        }
+        servers = "".join(
+            f"server {{ listen 127.0.0.1:@PORT{i}@ ssl; return 200 {n};"
+            f"ssl_certificate {n}.pem; ssl_certificate_key {n}.key; }}"
+            for i, n in ((1, "a"), (2, "b"))
+        )
+        p = self.penstock(
+            (
+                CONFIG
+                % (
+                    1,
+                    servers + "upstream app { server 127.0.0.1:@PORT1@;"
+                    " server 127.0.0.1:@PORT2@; }",
+                    "health_check interval=50ms; proxy_ssl_verify on;"
+                    "proxy_ssl_trusted_certificate ca.pem;"
+                    "proxy_ssl_name app.test;",
+                )
+            ).replace("proxy_pass http:", "proxy_pass https:"),
+            files=files,
+        )
+        wait_for("both", lambda: self.states(p) == ["up", "unhealthy"])
+        wait_for("a", lambda: self.peers(p)[0].get("health_checks"))
+        self.assertTrue(self.peers(p)[0]["health_checks"]["last_passed"])
+        self.assertEqual({self.get(p)[1] for _ in range(4)}, {"a"})
 
     def test_a_reload_and_an_end_in_the_middle_of_a_check(self):
         hang = Origin(lambda peer: threading.Event().wait(1))

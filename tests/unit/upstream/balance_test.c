@@ -195,6 +195,11 @@ static void one_that_is_wanted_is_given_when_it_can(void **state)
     assert_ptr_equal(balance_pick_this(&b, &ask, &peers[1]), &peers[1]);
     assert_int_equal(peers[1].state->active, 1);
     assert_null(balance_pick_this(&b, &ask, &peers[1])); /* tried */
+    assert_true(balance_has_usable(&b, &ask));
+    tried[0] = tried[2] = true;
+    tried[1] = false;
+    assert_false(balance_has_usable(&b, &ask)); /* it drains */
+    tried[2] = false;
     peers[2].down = true;
     assert_null(balance_pick_this(&b, &ask, &peers[2]));
     assert_int_equal(peers[2].state->active, 3); /* of the six above */
