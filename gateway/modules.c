@@ -10,6 +10,7 @@
 #include "route/map.h"
 #include "serve/access.h"
 #include "serve/access_log.h"
+#include "serve/auth.h"
 #include "serve/auth_request.h"
 #include "serve/body.h"
 #include "serve/body_filters.h"
@@ -50,9 +51,11 @@ struct conf_module *const gateway_modules[] = {
     &static_module,
     &try_files_module,
     &access_module,
+    &auth_basic_module,
     &limit_conn_module,
     &auth_request_module,
     &mirror_module,
+    &limit_req_module,
     &rewrite_module,
     &resolver_module,
     &upstream_module,

@@ -17,11 +17,13 @@
 #include "bridge/pool.h"
 #include "bridge/publish.h"
 #include "channel.h"
+#include "io/background.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include "load.h"
 #include "resources.h"
 #include "serve/access_log.h"
+#include "serve/auth.h"
 #include "serve/listeners.h"
 #include "serve/upstream.h"
 #include "serve/zone.h"
@@ -450,6 +452,8 @@ static void end(struct worker *w)
 {
     bridge_stop();
     listeners_fini(&w->listeners);
+    background_stop();
+    auth_stop();
     timer_clear(&w->look);
     timer_clear(&w->deadline);
     forget_arriving(w);

@@ -149,6 +149,8 @@ int error_page_answer(struct request *r, unsigned status)
     const struct error_page *page = find_page(r, status);
     if (page)
         return answer_with(r, page, status);
+    /* An error page that fails itself answers with its own status. */
+    r->error_status = 0;
     return error_page_builtin(r, status);
 }
 

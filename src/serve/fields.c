@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "serve/fields.h"
 
+#include "base/base64.h"
+
 bool fields_find_arg(struct str args, struct str name, struct str *out)
 {
     if (name.n == 0)
@@ -32,54 +34,29 @@ bool fields_find_cookie(struct str field, struct str name, struct str *out)
     return false;
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* RFC 4648 section 4, padding optional; false on anything else. */
-static bool base64_decode(struct str in, char *out, size_t *n)
-{
-    while (in.n && in.p[in.n - 1] == '=')
-        in.n--;
-    if (in.n % 4 == 1)
-        return false;
-    *n = 0;
-    unsigned bits = 0, have = 0;
-    for (size_t i = 0; i < in.n; i++) {
-        int digit = base64_digit(in.p[i]);
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (unsigned)digit;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[(*n)++] = (char)(bits >> have & 0xff);
-        }
-    }
-    return true;
-}
-
-bool fields_basic_user(struct str authorization, struct arena *arena,
-                       struct str *out)
+bool fields_basic(struct str authorization, struct arena *arena,
+                  struct str *user, struct str *password)
 {
     if (!str_starts_nocase(authorization, STR("Basic ")))
         return false;
     struct str code = str_trim(str_slice(authorization, 6, authorization.n));
     char *text = arena_alloc(arena, code.n + 1);
     size_t n;
-    if (!base64_decode(code, text, &n))
+    if (!base64_decode(code, BASE64, text, &n))
         return false;
 
-    size_t colon = str_find(str_n(text, n), ':', 0);
+    struct str both = str_n(text, n);
+    size_t colon = str_find(both, ':', 0);
     if (colon == 0 || colon == n)
         return false;
-    *out = str_n(text, colon);
+    *user = str_slice(both, 0, colon);
+    *password = str_slice(both, colon + 1, n);
     return true;
+}
+
+bool fields_basic_user(struct str authorization, struct arena *arena,
+                       struct str *out)
+{
+    struct str password;
+    return fields_basic(authorization, arena, out, &password);
 }

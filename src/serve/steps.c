@@ -6,7 +6,6 @@
 #include "exchange.h"
 #include "http/uri.h"
 #include "serve/access.h"
-#include "serve/auth_request.h"
 #include "serve/core.h"
 #include "serve/error_page.h"
 #include "serve/limit.h"
@@ -171,9 +170,9 @@ static const struct {
     int (*run)(struct request *r);
     bool of_main_only;
 } steps[] = {
+    {limit_req_run, true},
     {limit_conn_run, true},
     {access_run, true},
-    {auth_request_run, true},
     {mirror_run, true},
 };
 
@@ -232,6 +231,38 @@ void request_go_on(struct request *r, int verdict)
         verdict = run_steps(r);
     }
     request_finish(r, verdict);
+}
+
+/* ---- waiting ---- */
+
+struct delay {
+    struct request *request;
+    struct timer timer;
+    int verdict;
+};
+
+static void wait_is_over(struct timer *timer)
+{
+    struct delay *d = CONTAINER(timer, struct delay, timer);
+    if (!d->request->aborted)
+        request_go_on(d->request, d->verdict);
+}
+
+static void forget_delay(void *arg)
+{
+    struct delay *d = arg;
+    timer_clear(&d->timer);
+}
+
+int request_wait(struct request *r, uint64_t ms, int verdict)
+{
+    struct delay *d = arena_calloc(r->arena, sizeof *d);
+    d->request = r;
+    d->verdict = verdict;
+    timer_init(&d->timer, wait_is_over);
+    arena_on_destroy(r->arena, forget_delay, d);
+    timer_set(request_loop(r), &d->timer, ms);
+    return VERDICT_PENDING;
 }
 
 /* Rewrites of a location may lead to another one, a bounded number of

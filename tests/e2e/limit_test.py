@@ -5,6 +5,7 @@ import http.client
 import os
 import signal
 import socket
+import time
 import unittest
 
 from support.nginx import CompareTestCase
@@ -52,6 +53,78 @@ class Client:
 
     def leave(self):
         self.connection.close()
+
+
+class LimitReqTest(CompareTestCase):
+    def test_limit_req(self):
+        both = self.both(
+            "add_header X-Limit $limit_req_status always;"
+            "location /one { limit_req zone=m; try_files /no =404; }"
+            "location /burst { limit_req zone=m burst=3 nodelay;"
+            " try_files /no =404; }"
+            "location /status { limit_req zone=m; limit_req_status 429;"
+            " try_files /no =404; }"
+            "location /dry { limit_req zone=m; limit_req_dry_run on;"
+            " try_files /no =404; }"
+            "location /two { limit_req zone=m burst=1 nodelay;"
+            " limit_req zone=n burst=3 nodelay; try_files /no =404; }"
+            "location /page { limit_req zone=m; error_page 503 @page;"
+            " try_files /no =404; }"
+            "location @page { limit_req zone=m; try_files /no =404; }",
+            http="limit_req_zone $arg_k zone=m:1m rate=1r/m;"
+            "limit_req_zone $arg_n zone=n:1m rate=2r/m;",
+        )
+        for place in ("one", "burst", "status", "dry", "page"):
+            both.same(f"/{place}")
+            for _ in range(6):
+                both.same(f"/{place}?k={place}")
+        for args in ("k=1&n=1", "k=2&n=1", "k=3&n=1", "k=3&n=2"):
+            for _ in range(3):
+                both.same("/two?" + args)
+        both.same("/one?k=" + "x" * 7000)
+        both.ours.wait_for_log(
+            'limiting requests, excess: 1.000 by zone "m", client'
+        )
+        both.ours.wait_for_log("limiting requests, dry run, excess: 1.000")
+
+    def test_delays(self):
+        both = self.both(
+            "location / { limit_req zone=z burst=10 delay=1;"
+            ' add_header X-Limit "$limit_req_status" always;'
+            " try_files /no =404; }"
+            "location /dry { limit_req zone=z burst=10; limit_req_dry_run on;"
+            ' add_header X-Limit "$limit_req_status" always;'
+            " try_files /no =404; }",
+            http="limit_req_zone $arg_k zone=z:1m rate=4r/s;",
+        )
+        before = time.monotonic()
+        for _ in range(4):
+            Client(both.ours.port(), "/?k=a").status()
+        took = time.monotonic() - before
+        self.assertGreater(took, 0.48)
+        self.assertLess(took, 5)
+        both.ours.wait_for_log("delaying request, excess: ")
+        for _ in range(2):
+            both.same("/dry?k=d")
+
+    def test_a_client_that_leaves_while_it_waits(self):
+        both = self.both(
+            "location / { limit_req zone=z burst=9; try_files /no =404; }",
+            http="limit_req_zone $arg_k zone=z:1m rate=2r/s;",
+        )
+        clients = [Client(both.ours.port(), "/?k=a") for _ in range(4)]
+        for client in clients[1:]:
+            client.leave()
+        self.assertEqual(clients[0].status(), 404)
+        body = b"x" * 1000
+        with socket.create_connection(("127.0.0.1", both.ours.port())) as s:
+            s.settimeout(20)
+            s.sendall(
+                b"POST /?k=a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000"
+                b"\r\n\r\n" + body + b"GET /?k=b HTTP/1.1\r\nHost: x\r\n"
+                b"Connection: close\r\n\r\n"
+            )
+            self.assertEqual(s.makefile("rb").read().count(b"HTTP/1.1 40"), 2)
 
 
 HTTP = "limit_conn_zone $binary_remote_addr zone=ip:1m;"

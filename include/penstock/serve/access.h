@@ -25,10 +25,13 @@ struct access_rule {
     unsigned bits;
 };
 
+enum satisfy { SATISFY_ALL = 0, SATISFY_ANY = 1 };
+
 struct access_conf {
     struct conf_list rules; /* struct access_rule */
     bool internal;
-    unsigned satisfy;
+    unsigned satisfy;  /* enum satisfy */
+    uint64_t delay_ms; /* of 401 */
     /* limit_except, of the one location it stands in */
     const struct conf_scope *limit_owner;
     struct location *limited; /* for the methods that are not allowed */
@@ -56,7 +59,25 @@ bool access_rule_fits(const struct access_rule *rule,
  */
 int access_enter(struct request *r);
 
-/* allow and deny: 403, or VERDICT_DECLINED to go on. */
+/*
+ * One kind of check (addresses, a password, ...), a line of the list in
+ * access/satisfy.c.  Answers ACCESS_GRANTED, VERDICT_DECLINED (it is not asked
+ * here), 401 or 403 (others may still grant it, with `satisfy any`), another
+ * status (which is the answer), or VERDICT_PENDING: access_answer() gets the
+ * verdict later.
+ */
+typedef int access_check_fn(struct request *r);
+
+enum { ACCESS_GRANTED = -3 };
+
+/* All checks, as `satisfy` has it.  VERDICT_DECLINED to go on, a status, or
+ * VERDICT_PENDING. */
 int access_run(struct request *r);
+
+/* A check that was pending knows; the request is alive.  Not to be called
+ * while the check itself is on the stack. */
+void access_answer(struct request *r, int verdict);
+
+access_check_fn access_rules_check; /* allow and deny */
 
 #endif

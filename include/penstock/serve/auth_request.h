@@ -8,7 +8,7 @@
 #ifndef PENSTOCK_SERVE_AUTH_REQUEST_H
 #define PENSTOCK_SERVE_AUTH_REQUEST_H
 
-#include "serve/request.h"
+#include "serve/access.h"
 
 struct auth_request_conf {
     struct str uri;        /* n 0: off */
@@ -17,7 +17,6 @@ struct auth_request_conf {
 
 extern struct conf_module auth_request_module;
 
-/* The step: VERDICT_DECLINED, VERDICT_PENDING or a status. */
-int auth_request_run(struct request *r);
+access_check_fn auth_request_check;
 
 #endif

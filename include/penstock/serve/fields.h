@@ -22,5 +22,8 @@ bool fields_find_cookie(struct str field, struct str name, struct str *out);
  * the field is of another kind, malformed or names nobody. */
 bool fields_basic_user(struct str authorization, struct arena *arena,
                        struct str *out);
+/* The same with the password, which may be empty. */
+bool fields_basic(struct str authorization, struct arena *arena,
+                  struct str *user, struct str *password);
 
 #endif

@@ -25,30 +25,35 @@ enum limit_outcome {
 };
 
 extern struct conf_module limit_conn_module;
+extern struct conf_module limit_req_module;
 extern const struct variable limit_variables[];
 
 /*
- * The limits of the request's location.  VERDICT_DECLINED to go on, or the
- * status to answer with.
+ * The limits of the request's location.  VERDICT_DECLINED to go on, the status
+ * to answer with, or VERDICT_PENDING: request_go_on() is called when it has
+ * waited long enough.
  */
+int limit_req_run(struct request *r);
 int limit_conn_run(struct request *r);
 
 /* ---- counts, for others that have something to limit ---- */
 
-/* A zone=NAME of limit_conn_zone, wherever that stands; NULL with the
- * sentence. */
-struct zone *limit_conn_zone_named(struct conf *conf, struct str name);
+/* The zone of a limit_conn_zone or limit_req_zone, wherever that stands; NULL
+ * with the sentence. */
+struct zone *limit_zone_named(struct conf *conf, struct str name);
 
-/* The key of the request for a zone of limit_conn_zone or limit_req_zone;
- * false: it has none, or a longer one than the zone takes, so it is not
- * limited. */
+/* The key of the request for such a zone; false: it has none, or one of more
+ * than max bytes (which is logged), so it is not limited. */
 bool limit_key(struct request *r, const struct zone *zone, size_t max,
                struct str *key);
 
 /* What is counted apart from each other under one key. */
 enum limit_what {
     LIMIT_REQUESTS = 0,
-    LIMIT_SESSIONS = 1,
+    LIMIT_SESSIONS,
+    LIMIT_REQUEST_RATE,
+    LIMIT_MESSAGE_RATE,
+    LIMIT_BYTE_RATE,
 };
 
 /* One that is counted; zone NULL: none. */
@@ -65,5 +70,37 @@ struct limit_hold {
 bool limit_hold(struct limit_hold *hold, struct zone *zone,
                 enum limit_what what, struct str key, uint64_t max);
 void limit_release(struct limit_hold *hold); /* fine when it holds none */
+
+/*
+ * A bucket that leaks: n things come, rate thousandths of a thing leave each
+ * millisecond times 1000 (20 a second: 20000).
+ */
+struct limit_rate {
+    uint64_t rate;  /* thousandths a second, above 0 */
+    uint64_t burst; /* things that may be in it beside the one that leaves */
+};
+
+enum limit_rate_result {
+    RATE_FITS = 1,
+    RATE_OVER, /* more than burst */
+    RATE_FULL, /* the zone has no room */
+};
+
+/*
+ * Put n into the bucket of key.  Unless always is true nothing is put when it
+ * is over then.  *excess: what is (or would be) in it, in thousandths.
+ */
+enum limit_rate_result limit_rate_put(struct zone *zone, enum limit_what what,
+                                      struct str key,
+                                      const struct limit_rate *rate, uint64_t n,
+                                      bool always, uint64_t *excess);
+/* The same, but nothing changes. */
+enum limit_rate_result limit_rate_look(struct zone *zone, enum limit_what what,
+                                       struct str key,
+                                       const struct limit_rate *rate,
+                                       uint64_t n, uint64_t *excess);
+
+/* "20r/s", "90r/m": thousandths a second; false when it is neither. */
+bool limit_rate_read(struct str text, uint64_t *rate);
 
 #endif

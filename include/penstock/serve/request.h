@@ -120,7 +120,9 @@ struct request {
     struct listen *listen; /* it came through, in its generation */
     struct server *server;
     struct location *location;
-    unsigned step; /* which of the steps before the handler it is at */
+    unsigned step;        /* which of the steps before the handler it is at */
+    uint8_t access_next;  /* the next check of who asks */
+    uint16_t access_code; /* satisfy any: what refused so far; 0: nothing */
     const struct handler *handler; /* that was started */
     void *handler_state;
     unsigned uri_changes_left;
@@ -227,6 +229,10 @@ int request_respond(struct request *r, unsigned status, struct str type,
 /* A step before the handler that said VERDICT_PENDING has come to this
  * verdict: VERDICT_DECLINED goes on with the next one. */
 void request_go_on(struct request *r, int verdict);
+
+/* For such a step: returns VERDICT_PENDING, and after this time the verdict is
+ * that one. */
+int request_wait(struct request *r, uint64_t ms, int verdict);
 
 /* A pending request ends with a verdict after all: an HTTP status gives that
  * response (or aborts the connection when the head is out already). */

@@ -180,18 +180,11 @@ static int set_internal(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-static int set_satisfy(struct conf *conf, struct conf_scope *scope,
-                       const struct directive *row,
-                       const struct conf_node *node, void *field)
-{
-    (void)scope, (void)row, (void)field;
-    if (str_eq(conf_arg(node, 1), STR("all")))
-        return 0;
-    if (str_eq(conf_arg(node, 1), STR("any")))
-        return conf_fail(conf, "\"satisfy any\" is not supported");
-    return conf_fail(conf, "invalid value \"%.*s\"",
-                     STR_ARG(conf_arg(node, 1)));
-}
+static const struct conf_enum satisfy_names[] = {
+    {"all", SATISFY_ALL},
+    {"any", SATISFY_ANY},
+    {NULL, 0},
+};
 
 enum {
     ANYWHERE = CONF_HTTP | CONF_SERVER | CONF_LOCATION,
@@ -225,12 +218,20 @@ static const struct directive access_directives[] = {
      .set = set_internal,
      .help = "For internal redirects only; others get 404."},
     {.name = "satisfy",
-     .syntax = "all",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .set = set_satisfy,
+     .set = conf_set_enum,
+     .data = satisfy_names,
+     .offset = offsetof(struct access_conf, satisfy),
      .default_text = "all",
-     .help = "all: every kind of access check must agree."},
+     .help = "all: every kind of access check must agree; any: one of them."},
+    {.name = "auth_delay",
+     .contexts = ANYWHERE,
+     .arity = ARGS_1,
+     .set = conf_set_ms,
+     .offset = offsetof(struct access_conf, delay_ms),
+     .default_text = "0s",
+     .help = "How long a 401 is held back, so that guessing takes time."},
     {.name = NULL},
 };
 
@@ -254,7 +255,7 @@ int access_enter(struct request *r)
     return VERDICT_DECLINED;
 }
 
-int access_run(struct request *r)
+int access_rules_check(struct request *r)
 {
     const struct access_conf *c = request_conf(r, &access_module);
 
@@ -263,8 +264,9 @@ int access_run(struct request *r)
         if (!access_rule_fits(rule, request_remote(r)))
             continue;
         if (!rule->deny)
-            return VERDICT_DECLINED;
-        log_err(&r->log, "access forbidden by rule");
+            return ACCESS_GRANTED;
+        if (c->satisfy == SATISFY_ALL)
+            log_err(&r->log, "access forbidden by rule");
         return 403;
     }
     return VERDICT_DECLINED;

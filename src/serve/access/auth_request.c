@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "serve/auth_request.h"
 
+#include "serve/access.h"
 #include "serve/subrequest.h"
 
 /* auth_request_set $NAME VALUE; */
@@ -46,19 +47,19 @@ static void on_end(void *owner, struct request *sub, bool complete)
     } else if (complete && status == 401) {
         verdict = pass_401(r, sub);
     } else if (complete && status >= 200 && status < 300) {
-        verdict = VERDICT_DECLINED;
+        verdict = ACCESS_GRANTED;
     } else if (status == 499) {
         verdict = 499;
     } else {
         log_err(&r->log, "auth request unexpected status: %u", status);
         verdict = 500;
     }
-    request_go_on(r, verdict);
+    access_answer(r, verdict);
 }
 
 static const struct subrequest_events auth_events = {.on_end = on_end};
 
-int auth_request_run(struct request *r)
+int auth_request_check(struct request *r)
 {
     const struct auth_request_conf *c = request_conf(r, &auth_request_module);
 

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/shm_dict.h"
 
-enum { TABLES = 2 /* enum limit_what */ };
+enum { TABLES = LIMIT_BYTE_RATE + 1 };
 
 struct root {
     shm_ref tables[TABLES];
@@ -27,7 +27,7 @@ struct count {
     shm_ref parts;
 };
 
-static struct shm_dict *table_of(struct shm *s, enum limit_what what)
+struct shm_dict *limit_table(struct shm *s, enum limit_what what)
 {
     struct root *root = shm_at(s, shm_root(s));
     if (!root) {
@@ -78,7 +78,7 @@ static void bury(struct shm *s, unsigned owner, void *arg)
 {
     struct root *root = shm_at(s, shm_root(s));
     (void)arg;
-    for (unsigned i = 0; root && i < TABLES; i++) {
+    for (unsigned i = 0; root && i <= LIMIT_SESSIONS; i++) {
         struct shm_dict *d = shm_at(s, root->tables[i]);
         void *c = d ? shm_dict_oldest(s, d) : NULL;
         while (c) {
@@ -89,8 +89,7 @@ static void bury(struct shm *s, unsigned owner, void *arg)
     }
 }
 
-const struct zone_kind limit_conn_zone_kind = {.name = "limit_conn",
-                                               .bury = bury};
+const struct zone_kind limit_zone_kind = {.name = "limits", .bury = bury};
 
 static bool add(struct shm *s, struct shm_dict *d, struct count *c,
                 unsigned owner)
@@ -135,7 +134,7 @@ static enum hold_result hold_locked(struct limit_hold *hold, struct zone *zone,
 {
     struct shm *s = zone->memory;
     unsigned owner = zone_owner(zone);
-    struct shm_dict *d = table_of(s, what);
+    struct shm_dict *d = limit_table(s, what);
     struct count *c = d ? shm_dict_find(s, d, key) : NULL;
 
     if (c && c->n >= max) {
@@ -186,7 +185,7 @@ void limit_release(struct limit_hold *hold)
     hold->zone = NULL;
     /* Emptied since: then the count is gone, too. */
     if (shm_lock(s) == hold->epoch) {
-        struct shm_dict *d = table_of(s, hold->what);
+        struct shm_dict *d = limit_table(s, hold->what);
         take_out(s, d, shm_at(s, hold->count), zone_owner(zone), 1);
     }
     shm_unlock(s);

@@ -13,12 +13,13 @@ const struct conf_enum limit_levels[] = {
 
 struct zone *limit_zone_bind(struct conf *conf, const struct directive *row,
                              struct str key, struct str name_size,
-                             const struct zone_kind *kind, uint64_t rate)
+                             uint64_t rate)
 {
     struct value *compiled = value_compile(conf, conf->variables, key);
     if (!compiled)
         return NULL;
-    struct zone *z = zone_declare_text(conf, name_size, name_size, kind);
+    struct zone *z =
+        zone_declare_text(conf, name_size, name_size, &limit_zone_kind);
     if (!z)
         return NULL;
     if (z->data) {
@@ -34,6 +35,11 @@ struct zone *limit_zone_bind(struct conf *conf, const struct directive *row,
     z->data = l;
     z->variant = value_text(compiled);
     return z;
+}
+
+struct zone *limit_zone_named(struct conf *conf, struct str name)
+{
+    return zone_declare(conf, name, 0, &limit_zone_kind);
 }
 
 bool limit_key(struct request *r, const struct zone *zone, size_t max,

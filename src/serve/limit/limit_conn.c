@@ -87,14 +87,9 @@ static int set_zone(struct conf *conf, struct conf_scope *scope,
     if (!str_starts(zone, STR("zone=")))
         return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(zone));
     return limit_zone_bind(conf, row, conf_arg(node, 1),
-                           str_slice(zone, 5, zone.n), &limit_conn_zone_kind, 0)
+                           str_slice(zone, 5, zone.n), 0)
                ? 0
                : -1;
-}
-
-struct zone *limit_conn_zone_named(struct conf *conf, struct str name)
-{
-    return zone_declare(conf, name, 0, &limit_conn_zone_kind);
 }
 
 static int set_limit(struct conf *conf, struct conf_scope *scope,
@@ -105,7 +100,7 @@ static int set_limit(struct conf *conf, struct conf_scope *scope,
     struct conn_limit *limit = arena_calloc(conf->arena, sizeof *limit);
     (void)row;
 
-    limit->zone = limit_conn_zone_named(conf, conf_arg(node, 1));
+    limit->zone = limit_zone_named(conf, conf_arg(node, 1));
     if (!limit->zone)
         return -1;
     for (size_t i = 0; c->limits.owner == scope && i < c->limits.n; i++)

@@ -10,10 +10,11 @@
 /* What a zone counts by; zone->data. */
 struct limit_zone {
     struct value *key;
-    uint64_t rate; /* limit_req: thousandths of a request a second */
+    uint64_t rate; /* limit_req_zone: thousandths of a request a second; 0:
+                      a limit_conn_zone */
 };
 
-extern const struct zone_kind limit_conn_zone_kind;
+extern const struct zone_kind limit_zone_kind;
 
 extern const struct conf_enum limit_levels[];
 
@@ -26,13 +27,16 @@ enum hold_result {
 enum hold_result hold_take(struct limit_hold *hold, struct zone *zone,
                            enum limit_what what, struct str key, uint64_t max);
 
+/* The table of what in the zone's memory, made when it is not there; NULL: no
+ * room.  Under the lock. */
+struct shm_dict *limit_table(struct shm *s, enum limit_what what);
+
 /*
- * limit_conn_zone KEY zone=NAME:SIZE and limit_req_zone, which has one
- * parameter more: declare the zone and bind the key to it.  variant: of the
- * zone.  NULL with the sentence.
+ * limit_conn_zone KEY zone=NAME:SIZE and limit_req_zone: declare the zone and
+ * bind the key to it.  NULL with the sentence.
  */
 struct zone *limit_zone_bind(struct conf *conf, const struct directive *row,
-                             struct str key, struct str zone,
-                             const struct zone_kind *kind, uint64_t rate);
+                             struct str key, struct str name_size,
+                             uint64_t rate);
 
 #endif
