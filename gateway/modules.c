@@ -8,6 +8,7 @@
 #include "bridge/upgrade.h"
 #include "io/tls.h"
 #include "route/map.h"
+#include "route/split_clients.h"
 #include "serve/access.h"
 #include "serve/access_log.h"
 #include "serve/auth.h"
@@ -16,14 +17,18 @@
 #include "serve/body_filters.h"
 #include "serve/core.h"
 #include "serve/encodings.h"
+#include "serve/geo.h"
 #include "serve/headers.h"
 #include "serve/limit.h"
 #include "serve/mirror.h"
 #include "serve/pages.h"
 #include "serve/path.h"
 #include "serve/proxy.h"
+#include "serve/real_ip.h"
+#include "serve/referer.h"
 #include "serve/resolving.h"
 #include "serve/rewrite.h"
+#include "serve/secure_link.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
 #include "serve/stats.h"
@@ -51,6 +56,11 @@ struct conf_module *const gateway_modules[] = {
     &static_module,
     &try_files_module,
     &access_module,
+    &real_ip_module,
+    &geo_module,
+    &split_clients_module,
+    &referer_module,
+    &secure_link_module,
     &auth_basic_module,
     &limit_conn_module,
     &auth_request_module,
@@ -106,6 +116,9 @@ const struct variable *const gateway_variables[] = {
     browser_variables,
     path_variables,
     limit_variables,
+    real_ip_variables,
+    referer_variables,
+    secure_link_variables,
     proxy_variables,
     upstream_variables,
     body_variables,

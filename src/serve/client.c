@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "exchange.h"
+#include "greeting.h"
 #include "serve/core.h"
 #include "serve/ssl.h"
 #include "serve/stats.h"
@@ -28,6 +29,7 @@ static void bury_client(struct loop_task *task)
 {
     struct client *c = CONTAINER(task, struct client, grave);
     http_reader_destroy(c->reader);
+    greeting_free(c);
     tls_unref(c->tls);
     free(c);
 }
@@ -40,6 +42,7 @@ static void die(struct client *c)
     c->state = CLIENT_DEAD;
     stats_closed(c);
     timer_clear(&c->timer);
+    greeting_forget(c);
     generation_unref(c->generation);
     c->generation = NULL;
     list_remove(&c->link);
@@ -400,6 +403,17 @@ static const struct stream_events client_events = {
 
 /* ---- birth ---- */
 
+static void begin(struct client *c, int fd)
+{
+    if (fd == -1) {
+        close_now(c);
+        return;
+    }
+    c->stream = stream_open(c->listeners->loop, fd, &client_events, c);
+    if (c->slot->listen && c->slot->listen->ssl && ssl_accept(c) == -1)
+        close_now(c);
+}
+
 void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
                    const struct address *remote)
 {
@@ -423,8 +437,9 @@ void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
     list_push_back(&ls->clients, &c->link);
     ls->connections++;
     stats_accepted();
-    c->stream = stream_open(ls->loop, fd, &client_events, c);
     client_wait_for(c, WAIT_REQUEST, conf->client_header_timeout_ms);
-    if (slot->listen->ssl && ssl_accept(c) == -1)
-        close_now(c);
+    if (slot->listen->proxy_protocol)
+        greeting_await(c, fd, begin);
+    else
+        begin(c, fd);
 }

@@ -57,7 +57,7 @@ static void describe(const struct log_ctx *ctx, struct buf *line)
     char text[ADDRESS_TEXT_MAX];
 
     buf_printf(line, ", client: %.*s",
-               STR_ARG(address_ip_text(&r->client->remote, text)));
+               STR_ARG(address_ip_text(request_remote(r), text)));
     buf_printf(line, ", server: %.*s", STR_ARG(r->server->name));
     put_quoted(line, "request", r->raw);
     if (request_is_sub(r))

@@ -187,6 +187,10 @@ static int read_parameter(struct conf *conf, struct str word,
         l->ssl = true;
         return 0;
     }
+    if (str_eq(word, STR("proxy_protocol"))) {
+        l->proxy_protocol = true;
+        return 0;
+    }
     sl->has_options = true;
     if (str_eq(word, STR("bind")))
         return 0;
@@ -215,8 +219,7 @@ static int read_parameter(struct conf *conf, struct str word,
         l->ipv6only = str_eq(value, STR("on"));
         return 0;
     }
-    static const char *const later[] = {"http2", "quic", "proxy_protocol",
-                                        "multipath"};
+    static const char *const later[] = {"http2", "quic", "multipath"};
     for (size_t i = 0; i < COUNT(later); i++)
         if (str_eq(word, str_c(later[i])))
             return unsupported(conf, word);
@@ -334,6 +337,7 @@ static int join_options(struct conf *conf, struct listen *l,
     l->is_default_set = kept.is_default_set;
     l->log = kept.log;
     l->ssl |= kept.ssl;
+    l->proxy_protocol |= kept.proxy_protocol;
     *had_options = true;
     return 0;
 }
@@ -355,6 +359,7 @@ static int join(struct conf *conf, struct generation *g, struct server_block *b,
                                 STR_ARG(l->text));
         bool said = l->options_said;
         l->ssl |= sl->options.ssl;
+        l->proxy_protocol |= sl->options.proxy_protocol;
         if (join_options(conf, l, sl, &said) == -1)
             return -1;
         l->options_said = said;

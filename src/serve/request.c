@@ -20,7 +20,7 @@ struct loop *request_loop(const struct request *r)
 
 const struct address *request_remote(const struct request *r)
 {
-    return &r->client->remote;
+    return r->main->remote ? r->main->remote : &r->client->remote;
 }
 
 /* The wildcard that we listen on is not the address that we have; most

@@ -10,6 +10,7 @@
 #include "serve/error_page.h"
 #include "serve/limit.h"
 #include "serve/mirror.h"
+#include "serve/real_ip.h"
 #include "serve/rewrite.h"
 #include "serve/ssl.h"
 #include "serve/static.h"
@@ -170,10 +171,8 @@ static const struct {
     int (*run)(struct request *r);
     bool of_main_only;
 } steps[] = {
-    {limit_req_run, true},
-    {limit_conn_run, true},
-    {access_run, true},
-    {mirror_run, true},
+    {real_ip_run, true}, {limit_req_run, true}, {limit_conn_run, true},
+    {access_run, true},  {mirror_run, true},
 };
 
 /* The body must not pass while there is nobody to take it. */
@@ -328,6 +327,8 @@ void steps_begin(struct request *r)
     int verdict = prepare(r);
     if (verdict == VERDICT_DECLINED)
         verdict = ssl_check(r);
+    if (verdict == VERDICT_DECLINED)
+        verdict = real_ip_run(r); /* for the server's rewrites */
     if (verdict == VERDICT_DECLINED)
         verdict = run(r);
     request_finish(r, verdict);

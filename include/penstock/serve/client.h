@@ -13,6 +13,7 @@
 #include "serve/request.h"
 
 struct core_conf;
+struct greeting;
 struct http_reader;
 
 enum client_state {
@@ -37,8 +38,9 @@ struct client {
     const struct core_conf *closing_conf; /* of that generation */
     struct request *request;
     struct address remote;
-    struct address local; /* looked up when first asked for */
-    uint64_t number;      /* for logs */
+    struct address local;      /* looked up when first asked for */
+    struct greeting *greeting; /* PROXY protocol; NULL: none is expected */
+    uint64_t number;           /* for logs */
     uint64_t started_ms;
     uint64_t head_started_us;
     uint64_t linger_until_ms;

@@ -40,7 +40,8 @@ struct listen {
     int fastopen;       /* queue length; 0: off */
     bool deferred;
     bool ssl;
-    bool http2, proxy_protocol; /* said; refused until they are built */
+    bool http2;          /* said; refused until it is built */
+    bool proxy_protocol; /* a header of it stands before everything */
     struct server *default_server;
     struct names *names;          /* NULL while there is one server only */
     const struct log_target *log; /* of the default server */

@@ -117,7 +117,9 @@ struct request {
                             upstreams get the target unchanged */
     bool internal;       /* by an internal redirect: `internal` allows */
 
-    struct listen *listen; /* it came through, in its generation */
+    const struct address *remote; /* real_ip: who asks, of the main one; NULL:
+                                     the client's */
+    struct listen *listen;        /* it came through, in its generation */
     struct server *server;
     struct location *location;
     unsigned step;        /* which of the steps before the handler it is at */
