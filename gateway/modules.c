@@ -20,6 +20,7 @@
 #include "serve/geo.h"
 #include "serve/headers.h"
 #include "serve/limit.h"
+#include "serve/limit_rate.h"
 #include "serve/mirror.h"
 #include "serve/pages.h"
 #include "serve/path.h"
@@ -66,6 +67,7 @@ struct conf_module *const gateway_modules[] = {
     &auth_request_module,
     &mirror_module,
     &limit_req_module,
+    &limit_rate_module,
     &rewrite_module,
     &resolver_module,
     &upstream_module,
@@ -116,6 +118,7 @@ const struct variable *const gateway_variables[] = {
     browser_variables,
     path_variables,
     limit_variables,
+    limit_rate_variables,
     real_ip_variables,
     referer_variables,
     secure_link_variables,

@@ -201,8 +201,8 @@ static size_t write_v1(char *out, const struct address *source,
                      "PROXY TCP%c %.*s %.*s %u %u\r\n",
                      family == AF_INET ? '4' : '6',
                      STR_ARG(address_ip_text(source, from)),
-                     STR_ARG(address_ip_text(server, to)),
-                     address_port(source), address_port(server));
+                     STR_ARG(address_ip_text(server, to)), address_port(source),
+                     address_port(server));
     return (size_t)n;
 }
 

@@ -118,8 +118,8 @@ static int set_split(struct conf *conf, struct conf_scope *scope,
     if (name.n < 2 || name.p[0] != '$')
         return conf_fail(conf, "invalid variable name \"%.*s\"", STR_ARG(name));
     name = str_slice(name, 1, name.n);
-    struct variable *v = variables_define(conf->variables, name, get_part,
-                                          VARIABLE_CHANGEABLE);
+    struct variable *v =
+        variables_define(conf->variables, name, get_part, VARIABLE_CHANGEABLE);
     if (!v)
         return conf_fail(conf, "the duplicate \"%.*s\" variable",
                          STR_ARG(name));

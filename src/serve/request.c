@@ -125,6 +125,7 @@ struct stream *request_take_stream(struct request *r)
 
     check(!r->response.head_sent && !r->taken && r->body_complete);
     request_local(r);
+    stream_throttle(s, 0, 0);
     r->taken = true;
     c->state = CLIENT_TAKEN;
     client_wait_for(c, WAIT_NOTHING, 0);

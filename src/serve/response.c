@@ -8,6 +8,7 @@
 #include "exchange.h"
 #include "filter/filters.h"
 #include "serve/core.h"
+#include "serve/limit_rate.h"
 #include "serve/subrequest.h"
 #include "steps.h"
 
@@ -109,6 +110,7 @@ static void prepare_head(struct request *r)
         r->response.status = r->error_status;
     if (!r->response.head_filtered)
         filters_run_head(r);
+    limit_rate_begin(r);
 }
 
 void request_send_head(struct request *r)

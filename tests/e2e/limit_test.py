@@ -143,6 +143,60 @@ http {
 """
 
 
+class LimitRateTest(CompareTestCase):
+    SIZE = 60000
+
+    def fetch(self, p, target):
+        before = time.monotonic()
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", p.port(), timeout=20
+        )
+        connection.request("GET", target)
+        body = connection.getresponse().read()
+        self.assertEqual(len(body), self.SIZE)
+        connection.request("GET", "/fast/f")
+        self.assertEqual(len(connection.getresponse().read()), self.SIZE)
+        connection.close()
+        return time.monotonic() - before
+
+    def test_limit_rate(self):
+        both = self.both(
+            "location /slow/ { limit_rate 40k; alias @PREFIX@/html/; }"
+            "location /after/ { limit_rate 10k; limit_rate_after 45000;"
+            " alias @PREFIX@/html/; }"
+            "location /fast/ { alias @PREFIX@/html/; }"
+            "location /set/ { set $limit_rate 30k; limit_rate 1;"
+            " alias @PREFIX@/html/; }"
+            "location /off/ { if ($arg_x = 1) { set $limit_rate 0; }"
+            " limit_rate 1; alias @PREFIX@/html/; }"
+            "location /var/ { limit_rate $arg_r; alias @PREFIX@/html/; }"
+            "location /proxy/ { limit_rate 40k; proxy_pass"
+            " http://127.0.0.1:@PORT@/fast/; }"
+            'location /show { limit_rate 7k; return 200 "$limit_rate"; }',
+            files={"html/f": "x" * self.SIZE},
+        )
+        p = both.ours
+        for target, least in (
+            ("/slow/f", 0.4), ("/after/f", 0.3), ("/fast/f", 0),
+            ("/set/f", 0.8), ("/off/f?x=1", 0), ("/var/f?r=40k", 0.3),
+            ("/var/f?r=x", 0), ("/proxy/f", 0.4),
+        ):
+            took = self.fetch(p, target)
+            self.assertGreaterEqual(took, least, target)
+            self.assertLess(took, least + 5, target)
+        both.same("/show")
+
+    def test_a_client_that_leaves(self):
+        both = self.both(
+            "location / { limit_rate 2000; }", files={"html/f": "x" * 100000}
+        )
+        for _ in range(3):
+            client = Client(both.ours.port(), "/f")
+            client.connection.getresponse().read(50)
+            client.leave()
+        both.ours.stop()
+
+
 class LimitConnTest(CompareTestCase):
     def test_limit_conn(self):
         origin = Origin(self)

@@ -32,9 +32,9 @@ enum proxy_protocol_tlv {
 };
 
 struct proxy_protocol {
-    bool known;                     /* the addresses were said */
+    bool known;                    /* the addresses were said */
     struct address source, server; /* who connected, and to what */
-    struct str tlvs;                /* inside the input; n 0: none */
+    struct str tlvs;               /* inside the input; n 0: none */
 };
 
 /*

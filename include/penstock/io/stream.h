@@ -26,6 +26,7 @@
 
 struct event;
 struct stream;
+struct throttle;
 
 /* Why a stream ended; error is the errno of STREAM_ERROR. */
 enum stream_end {
@@ -91,9 +92,10 @@ struct stream {
     bool in_crowd; /* flush waits in loop_defer_crowd() */
     uint8_t *kept; /* left-over input, or NULL */
     size_t kept_n, kept_capacity;
-    struct queue queue;     /* what waits to be written */
-    struct loop_task flush; /* at the turn's end */
-    struct loop_task more;  /* go on reading next turn */
+    struct queue queue;        /* what waits to be written */
+    struct throttle *throttle; /* stream_throttle()'s; NULL: none */
+    struct loop_task flush;    /* at the turn's end */
+    struct loop_task more;     /* go on reading next turn */
     struct loop_task grave;
     int error;      /* errno of a failed read or write, or 0 */
     int read_error; /* errno behind the bytes that were read, or 0 */
@@ -117,6 +119,10 @@ void stream_hand_over(struct stream *s, const struct stream_events *events,
 /* Send now what was queued and then these; what the kernel does not take is
  * copied to the queue.  Never fails: errors come through on_end. */
 void stream_send(struct stream *s, const struct iovec *iov, int n);
+
+/* From now on free_bytes leave at full speed, and then rate bytes a second;
+ * rate 0: no limit any more.  What it holds back counts as queued. */
+void stream_throttle(struct stream *s, uint64_t rate, uint64_t free_bytes);
 
 /* Queue a copy; leaves with everything else at the end of the turn. */
 void stream_put(struct stream *s, const void *p, size_t n);

@@ -146,9 +146,8 @@ static int add_word(struct conf *conf, struct geo *g, struct variable *v,
     return conf_fail(conf, "invalid number of the geo parameters");
 }
 
-static int add_entry(struct conf *conf, struct conf_scope *scope,
-                     struct geo *g, struct variable *v,
-                     const struct conf_node *entry)
+static int add_entry(struct conf *conf, struct conf_scope *scope, struct geo *g,
+                     struct variable *v, const struct conf_node *entry)
 {
     struct str key = conf_arg(entry, 0);
     struct str text;
@@ -169,9 +168,9 @@ static int add_entry(struct conf *conf, struct conf_scope *scope,
         return 0;
     }
     bool out = str_eq(key, STR("delete"));
-    return g->ranges ? add_range(conf, g, out ? text : key, out ? NULL : value)
-                     : add_network(conf, g, out ? text : key,
-                                   out ? NULL : value);
+    return g->ranges
+               ? add_range(conf, g, out ? text : key, out ? NULL : value)
+               : add_network(conf, g, out ? text : key, out ? NULL : value);
 }
 
 /* ---- the block ---- */
@@ -195,8 +194,8 @@ static int set_geo(struct conf *conf, struct conf_scope *scope,
     if (name.n < 2 || name.p[0] != '$')
         return conf_fail(conf, "invalid variable name \"%.*s\"", STR_ARG(name));
     name = str_slice(name, 1, name.n);
-    struct variable *v = variables_define(conf->variables, name, get_geo,
-                                          VARIABLE_CHANGEABLE);
+    struct variable *v =
+        variables_define(conf->variables, name, get_geo, VARIABLE_CHANGEABLE);
     if (!v)
         return conf_fail(conf, "the duplicate \"%.*s\" variable",
                          STR_ARG(name));

@@ -73,8 +73,7 @@ static void reserve(struct geo_table *t)
     if (t->ranges_n + 2 <= t->ranges_capacity)
         return;
     size_t capacity = t->ranges_capacity ? 2 * t->ranges_capacity : 64;
-    struct geo_range *bigger =
-        arena_alloc(t->arena, capacity * sizeof *bigger);
+    struct geo_range *bigger = arena_alloc(t->arena, capacity * sizeof *bigger);
     if (t->ranges_n)
         memcpy(bigger, t->ranges, t->ranges_n * sizeof *bigger);
     t->ranges = bigger;

@@ -167,7 +167,7 @@ static int set_header(struct conf *conf, struct conf_scope *scope,
     (void)conf, (void)scope, (void)row;
 
     c->header = name;
-    c->source = str_eq(name, STR("proxy_protocol")) ? SOURCE_GREETING
+    c->source = str_eq(name, STR("proxy_protocol"))    ? SOURCE_GREETING
                 : str_eq(name, STR("X-Forwarded-For")) ? SOURCE_FORWARDED
                                                        : SOURCE_FIELD;
     return 0;

@@ -22,9 +22,9 @@ struct referer_regex {
 };
 
 struct referer_conf {
-    const struct conf_scope *owner; /* who said valid_referers */
-    struct hosts *hosts;            /* NULL: nobody did */
-    struct referer_regex *regexes;  /* on what follows "http://" */
+    const struct conf_scope *owner;       /* who said valid_referers */
+    struct hosts *hosts;                  /* NULL: nobody did */
+    struct referer_regex *regexes;        /* on what follows "http://" */
     struct referer_regex *server_regexes; /* on the host */
     bool none, blocked, server_names, some;
 };
@@ -134,13 +134,13 @@ static int add_word(struct conf *conf, struct referer_conf *c, struct str word)
     else if (str_eq(word, STR("server_names")))
         c->server_names = true;
     else if (str_starts(word, STR("~")))
-        return word.n > 1 ? add_regex(conf, &c->regexes,
-                                      str_slice(word, 1, word.n))
-                          : conf_fail(conf, "empty regex in \"%.*s\"",
-                                      STR_ARG(word));
+        return word.n > 1
+                   ? add_regex(conf, &c->regexes, str_slice(word, 1, word.n))
+                   : conf_fail(conf, "empty regex in \"%.*s\"", STR_ARG(word));
     else if (str_starts_nocase(word, STR("http://")))
-        return conf_fail(conf, "a referer \"%.*s\" is written without its "
-                               "scheme",
+        return conf_fail(conf,
+                         "a referer \"%.*s\" is written without its "
+                         "scheme",
                          STR_ARG(word));
     else
         return add_host(conf, c, word);

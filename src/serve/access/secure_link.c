@@ -44,9 +44,9 @@ static bool get_old(const struct request *r, const struct secure_link_conf *c,
             return false;
         given[i] = (uint8_t)(high << 4 | low);
     }
-    md5_of(arena_printf(r->arena, "%.*s%.*s", STR_ARG(rest),
-                        STR_ARG(c->secret)),
-           hash);
+    md5_of(
+        arena_printf(r->arena, "%.*s%.*s", STR_ARG(rest), STR_ARG(c->secret)),
+        hash);
     if (CRYPTO_memcmp(hash, given, MD5_SIZE) != 0)
         return false;
     *out = rest;

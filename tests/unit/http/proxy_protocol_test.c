@@ -146,8 +146,8 @@ static void reads_what_it_writes(void **state)
             assert_int_equal(address_from_ip(&to, str_c(pairs[i][1]), 65535),
                              0);
             size_t n = proxy_protocol_write(out, version, &from, &to);
-            assert_int_equal(
-                proxy_protocol_read(&got, (const uint8_t *)out, n), n);
+            assert_int_equal(proxy_protocol_read(&got, (const uint8_t *)out, n),
+                             n);
             assert_int_equal(got.known, i < 2);
             if (got.known) {
                 assert_true(address_eq(&got.source, &from));
