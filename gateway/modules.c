@@ -3,6 +3,7 @@
 
 #include "bridge/conf.h"
 #include "bridge/exchange.h"
+#include "bridge/limits.h"
 #include "bridge/pool.h"
 #include "bridge/publish.h"
 #include "bridge/upgrade.h"
@@ -87,6 +88,7 @@ struct conf_module *const gateway_modules[] = {
     &backend_module,
     &backend_method_module,
     &websocket_module,
+    &websocket_limits_module,
     &backend_pass_module,
     &publish_module,
     &tuning_module,

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/limits.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
 #include "ws/close.h"
@@ -391,6 +392,7 @@ static void finish(struct session *s, enum ending ending)
     log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
               s->seq_in, s->seq_out);
     end_request(s); /* its log line may name the backend */
+    limits_close(s);
     session_leave_backend(s);
     channels_leave(s);
 }

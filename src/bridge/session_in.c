@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/limits.h"
 #include "bridge/session.h"
 #include "ws/close.h"
 
@@ -189,7 +190,7 @@ static void forward(struct session *s, struct span data, bool last)
  * where it is found when there is some. */
 static bool may_read(struct session *s)
 {
-    if (!s->accepted || s->held)
+    if (!s->accepted || s->held || limits_hold_back(s))
         return false;
     if (may_forward(s))
         return !is_due(s);
@@ -243,6 +244,8 @@ static void on_message(struct session *s, const struct ws_event *ev,
         on_deflated(s, ev, in);
     else
         forward(s, ev->data, ev->last);
+    if (s->limits && session_is_open(s))
+        limits_count(s, ev->data.n, ev->first);
 }
 
 static void tell_control(struct session *s, enum sluice_type type,

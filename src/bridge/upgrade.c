@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/limits.h"
 #include "bridge/session.h"
 #include "handshake.h"
 #include "identity.h"
@@ -133,7 +134,9 @@ static int begin(struct request *r, const struct websocket_conf *conf,
 
     r->handler = &websocket_handler;
     r->handler_state = s;
-    unsigned status = upgrade_offer(s);
+    unsigned status = limits_open(s);
+    if (!status)
+        status = upgrade_offer(s);
     if (status) {
         r->handler = NULL;
         r->handler_state = NULL;

@@ -12,8 +12,8 @@
 #include "io/timer.h"
 
 enum {
-    WAIT_MS = 50,  /* between two pieces */
-    PIECES = 16,   /* of what is written at once */
+    WAIT_MS = 50,    /* between two pieces */
+    PIECES = 16,     /* of what is written at once */
     FIRST_MS = 1000, /* what may leave at once: a second's worth */
 };
 

@@ -79,6 +79,7 @@ struct session {
     struct ws_reader reader;
     struct buf pending; /* of the message under way, not yet sent on */
     struct session_deflate *deflate; /* NULL: not agreed on */
+    struct session_limits *limits;   /* NULL: nothing is limited */
     struct keep *keep;               /* for another backend; NULL: none may */
     struct shared *close_reason;     /* of the client, or NULL */
     struct membership *channels;     /* it is subscribed to */

@@ -36,6 +36,11 @@ extern const struct variable limit_variables[];
 int limit_req_run(struct request *r);
 int limit_conn_run(struct request *r);
 
+/* For who counts in the zones of limit_conn: over a limit.  Logs it; true:
+ * limit_conn_dry_run is on, it passes.  And the status to refuse with. */
+bool limit_conn_is_dry(struct request *r, const struct zone *zone);
+unsigned limit_conn_status(const struct request *r);
+
 /* ---- counts, for others that have something to limit ---- */
 
 /* The zone of a limit_conn_zone or limit_req_zone, wherever that stands; NULL

@@ -28,8 +28,7 @@ static void release(void *arg)
 }
 
 /* False: over the limit. */
-static bool take(struct request *r, const struct conn_limit *limit,
-                 const struct limit_conn_conf *c)
+static bool take(struct request *r, const struct conn_limit *limit)
 {
     struct str key;
 
@@ -45,9 +44,7 @@ static bool take(struct request *r, const struct conn_limit *limit,
         r->limit_holds = hold;
         return true;
     case HOLD_OVER:
-        log_write(&r->log, (enum log_level)c->level,
-                  "limiting connections%s by zone \"%.*s\"",
-                  c->dry_run ? ", dry run," : "", STR_ARG(limit->zone->name));
+        limit_conn_is_dry(r, limit->zone);
         break;
     case HOLD_FULL:
         log_write(&r->log, LEVEL_ALERT,
@@ -66,7 +63,7 @@ int limit_conn_run(struct request *r)
     if (!c->limits.n || r->limit_conn != LIMIT_NOT_ASKED)
         return VERDICT_DECLINED;
     for (size_t i = 0; i < c->limits.n; i++) {
-        if (take(r, c->limits.items[i], c))
+        if (take(r, c->limits.items[i]))
             continue;
         for (; r->limit_holds; r->limit_holds = r->limit_holds->next)
             limit_release(r->limit_holds);
@@ -74,6 +71,21 @@ int limit_conn_run(struct request *r)
         return c->dry_run ? VERDICT_DECLINED : (int)c->status;
     }
     return VERDICT_DECLINED;
+}
+
+bool limit_conn_is_dry(struct request *r, const struct zone *zone)
+{
+    const struct limit_conn_conf *c = request_conf(r, &limit_conn_module);
+    log_write(&r->log, (enum log_level)c->level,
+              "limiting connections%s by zone \"%.*s\"",
+              c->dry_run ? ", dry run," : "", STR_ARG(zone->name));
+    return c->dry_run;
+}
+
+unsigned limit_conn_status(const struct request *r)
+{
+    const struct limit_conn_conf *c = request_conf(r, &limit_conn_module);
+    return (unsigned)c->status;
 }
 
 /* ---- configuration ---- */
