@@ -22,6 +22,7 @@
 
 struct client;
 struct filters;
+struct jwt;
 struct limit_hold;
 struct request;
 struct request_body;
@@ -124,6 +125,7 @@ struct request {
     struct location *location;
     unsigned step;        /* which of the steps before the handler it is at */
     uint8_t access_next;  /* the next check of who asks */
+    struct jwt *jwt;      /* auth_jwt: that was good; NULL: none */
     uint16_t access_code; /* satisfy any: what refused so far; 0: nothing */
     const struct handler *handler; /* that was started */
     void *handler_state;

@@ -9,6 +9,7 @@
 static access_check_fn *const checks[] = {
     access_rules_check,
     auth_basic_check,
+    auth_jwt_check,
     auth_request_check,
 };
 
