@@ -174,8 +174,8 @@ static int set_realm(struct conf *conf, struct conf_scope *scope,
         struct str word = conf_arg(node, 2);
         if (!str_starts(word, STR("token=$")))
             return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
-        c->token = value_compile(conf, conf->variables,
-                                 str_slice(word, 6, word.n));
+        c->token =
+            value_compile(conf, conf->variables, str_slice(word, 6, word.n));
         if (!c->token)
             return -1;
     }
@@ -215,8 +215,9 @@ static int set_type(struct conf *conf, struct conf_scope *scope,
     (void)scope, (void)row, (void)field;
     if (str_eq(conf_arg(node, 1), STR("signed")))
         return 0;
-    return conf_fail(conf, "invalid value \"%.*s\", only \"signed\" tokens are "
-                           "supported",
+    return conf_fail(conf,
+                     "invalid value \"%.*s\", only \"signed\" tokens are "
+                     "supported",
                      STR_ARG(conf_arg(node, 1)));
 }
 
@@ -245,8 +246,8 @@ static int set_require(struct conf *conf, struct conf_scope *scope,
         struct jwt_require *require =
             arena_calloc(conf->arena, sizeof *require);
         require->status = status;
-        require->value = value_compile(conf, conf->variables,
-                                       conf_arg(node, i));
+        require->value =
+            value_compile(conf, conf->variables, conf_arg(node, i));
         if (!require->value)
             return -1;
         conf_list_add(conf, scope, &c->requires, require);

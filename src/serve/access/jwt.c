@@ -44,8 +44,7 @@ static struct str text_of(struct str object, struct str name,
                           struct arena *arena)
 {
     struct str value, text;
-    if (!json_member(object, name, &value) ||
-        !json_string(value, arena, &text))
+    if (!json_member(object, name, &value) || !json_string(value, arena, &text))
         return (struct str){NULL, 0};
     return text;
 }
@@ -83,8 +82,7 @@ static EVP_PKEY *rsa_key(struct str object, struct arena *arena)
     EVP_PKEY *key = NULL;
 
     if (!bytes_of(object, STR("n"), arena, &n) ||
-        !bytes_of(object, STR("e"), arena, &e) || n.n > NUMBER_MAX ||
-        e.n > 8)
+        !bytes_of(object, STR("e"), arena, &e) || n.n > NUMBER_MAX || e.n > 8)
         return NULL;
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     BIGNUM *bn = BN_bin2bn((const uint8_t *)n.p, (int)n.n, NULL);
@@ -273,10 +271,10 @@ static bool key_fits(const struct jwk *k, const struct algorithm *a,
     bool fits =
         EVP_DigestVerifyInit(ctx, &how, a->digest ? a->digest() : NULL, NULL,
                              k->key) == 1 &&
-        (!a->pss || (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) ==
-                         1 &&
-                     EVP_PKEY_CTX_set_rsa_pss_saltlen(
-                         how, RSA_PSS_SALTLEN_DIGEST) == 1)) &&
+        (!a->pss ||
+         (EVP_PKEY_CTX_set_rsa_padding(how, RSA_PKCS1_PSS_PADDING) == 1 &&
+          EVP_PKEY_CTX_set_rsa_pss_saltlen(how, RSA_PSS_SALTLEN_DIGEST) ==
+              1)) &&
         EVP_DigestVerify(ctx, signature, n, (const uint8_t *)text.p, text.n) ==
             1;
     EVP_MD_CTX_free(ctx);

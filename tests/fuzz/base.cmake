@@ -1,0 +1,1 @@
+penstock_fuzzer(base_json LINK penstock_base)
