@@ -165,27 +165,34 @@ static bool matches(const struct app *a, enum sluice_tag tag, struct str s)
     return !any;
 }
 
-struct app *link_find_app(struct link *l, struct str name, struct str host,
-                          struct str path, struct str origin, unsigned version,
+/* 0, or the status of the response when no other app takes the request. */
+static unsigned objection(const struct app *a, const struct app_ask *ask)
+{
+    if (!a->live || (ask->name.p && !str_eq(a->name, ask->name)) ||
+        !matches(a, SLUICE_TAG_HOST_PATTERN, ask->host) ||
+        !matches(a, SLUICE_TAG_PATH_PATTERN, ask->path))
+        return 404;
+    if (!matches(a, SLUICE_TAG_ORIGIN_PATTERN, ask->origin))
+        return 403;
+    if (ask->version && a->versions && !(a->versions & ask->version))
+        return 400;
+    return a->max_clients && a->clients >= a->max_clients ? 503 : 0;
+}
+
+struct app *link_find_app(struct link *l, const struct app_ask *ask,
                           unsigned *status)
 {
-    *status = l->apps_n || name.p ? 404 : 0;
-    for (size_t i = 0; i < l->apps_n; i++) {
-        struct app *a = &l->apps[i];
-        if (!a->live || (name.p && !str_eq(a->name, name)))
-            continue;
-        if (!matches(a, SLUICE_TAG_HOST_PATTERN, host) ||
-            !matches(a, SLUICE_TAG_PATH_PATTERN, path))
-            continue;
-        if (!matches(a, SLUICE_TAG_ORIGIN_PATTERN, origin))
-            *status = 403;
-        else if (version && a->versions && !(a->versions & version))
-            *status = 400;
-        else if (a->max_clients && a->clients >= a->max_clients)
-            *status = 503;
-        else
+    size_t first = ask->after ? (size_t)(ask->after - l->apps) + 1 : 0;
+
+    *status = l->apps_n || ask->name.p ? 404 : 0;
+    for (size_t i = first; i < l->apps_n; i++) {
+        unsigned why = objection(&l->apps[i], ask);
+        if (!why) {
             *status = 0;
-        return *status ? NULL : a;
+            return &l->apps[i];
+        }
+        if (*status == 404)
+            *status = why;
     }
     return NULL;
 }

@@ -320,6 +320,8 @@ int upgrade_rejected(struct session *s, const struct sluice_frame *f)
         return -SLUICE_ERROR_BAD_STATE;
     if (s->stream)
         return reject_late(s);
+    if (j.flags & SLUICE_REJECT_PASS && upgrade_pass(s))
+        return 0;
     rc = prepare_response(s, &j);
     if (rc < 0) {
         response_reset(s->request);

@@ -109,8 +109,14 @@ struct link *offer_next(struct offer *o, struct app **app)
 
     while (pick(o)) {
         struct link *l = ((struct backend *)o->peer->object)->link;
-        *app = link_find_app(l, o->app, r->host, r->uri, o->origin, o->version,
-                             &status);
+        struct app_ask ask = {
+            .name = o->app,
+            .host = r->host,
+            .path = r->uri,
+            .origin = o->origin,
+            .version = o->version,
+        };
+        *app = link_find_app(l, &ask, &status);
         if (!status && (l->features & o->features) != o->features)
             status = 501;
         if (!status &&

@@ -9,6 +9,7 @@
 #include "identity.h"
 #include "offer.h"
 #include "serve/access_log.h"
+#include "ws/close.h"
 #include "ws/handshake.h"
 
 /* ---- the request's side ---- */
@@ -331,6 +332,41 @@ unsigned upgrade_offer(struct session *s)
         return 431;
     }
     return o.status;
+}
+
+/* The id is another one then: every OPEN is answered by its own CLOSED. */
+bool upgrade_pass(struct session *s)
+{
+    struct link *l = s->link;
+    struct request *r = s->request;
+    bool one;
+    unsigned status;
+    struct app_ask ask = {
+        .name = s->conf->app,
+        .host = r->host,
+        .path = r->uri,
+        .origin = handshake_origin(r, s->framing, &one),
+        .version = ws_framing_bit(s->framing),
+        .after = s->app,
+    };
+    struct app *next = s->app ? link_find_app(l, &ask, &status) : NULL;
+
+    if (!next)
+        return false;
+    backend_count(l->backend);
+    s->ending = ENDING_REJECTED;
+    s->close_code = WS_CLOSE_ABNORMAL;
+    session_leave_backend(s);
+    s->ending = ENDING_NONE;
+    s->close_code = 0;
+    if (session_bind(s, l, next)) {
+        session_set_state(s, SESSION_OPENING);
+        if (send_open(s))
+            return true;
+        session_unbind(s);
+    }
+    session_fail(s, ENDING_NOT_OFFERED);
+    return true;
 }
 
 void upgrade_refuse(struct session *s, unsigned status)

@@ -245,12 +245,18 @@ void link_on_data(void *owner, struct span *in);
 
 /* ---- app.c ---- */
 
-/* The app of a request on this link: by name, or the first whose patterns
- * match.  version: ws_framing_bit(), or 0 without one.  NULL with *status 404,
- * 403 (origin), 400 (version) or 503 (full); NULL with 0 when
- * the backend registered none and takes all. */
-struct app *link_find_app(struct link *l, struct str name, struct str host,
-                          struct str path, struct str origin, unsigned version,
+/* What is looked at to find the app of a request. */
+struct app_ask {
+    struct str name; /* p NULL: by pattern */
+    struct str host, path, origin;
+    unsigned version;        /* a bit of SLUICE_OPT_VERSIONS; 0: of none */
+    const struct app *after; /* this one has passed; NULL: begin */
+};
+
+/* The first app of this link that takes the request.  NULL with *status 404,
+ * 403 (origin), 400 (version) or 503 (full); NULL with 0 when the backend
+ * registered none and takes all. */
+struct app *link_find_app(struct link *l, const struct app_ask *ask,
                           unsigned *status);
 struct app *link_app_named(struct link *l, struct str name);
 static inline uint16_t link_app_id(const struct link *l, const struct app *a)

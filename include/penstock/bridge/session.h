@@ -275,6 +275,9 @@ extern const struct handler websocket_handler;
 int upgrade_accepted(struct session *s, const struct sluice_frame *f);
 int upgrade_rejected(struct session *s, const struct sluice_frame *f);
 int upgrade_body(struct session *s, const struct sluice_frame *f);
+/* REJECT with PASS: offer it to the link's next app.  False when there is
+ * none. */
+bool upgrade_pass(struct session *s);
 /* Offer the client to a backend (OPEN).  0, or the status when none can take
  * it. */
 unsigned upgrade_offer(struct session *s);

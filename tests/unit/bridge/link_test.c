@@ -326,9 +326,11 @@ static void finds_the_first_app_that_matches(void **state)
         {"/one", "nix", 0, 404},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        struct app *a =
-            link_find_app(l, str_c(cases[i].name), STR("h"),
-                          str_c(cases[i].path), STR(""), 0, &status);
+        struct app_ask ask = {.name = str_c(cases[i].name),
+                              .host = STR("h"),
+                              .path = str_c(cases[i].path),
+                              .origin = STR("")};
+        struct app *a = link_find_app(l, &ask, &status);
         if (link_app_id(l, a) != cases[i].app || status != cases[i].status)
             fail_msg("%s: app %u, status %u", cases[i].path, link_app_id(l, a),
                      status);
@@ -336,6 +338,39 @@ static void finds_the_first_app_that_matches(void **state)
     struct paper *p = paper_ask(""); /* its path is /ws */
     assert_int_equal(p->verdict, 404);
     paper_free(p);
+}
+
+/* An app that passes is told CLOSED, and the next one is asked. */
+static void the_next_app_gets_who_is_passed_on(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    struct sluice_open o;
+    struct sluice_closed closed;
+    world_start(1);
+    register_app(b, "any", SLUICE_PATTERN_PREFIX, "/");
+    register_app(b, "not", SLUICE_PATTERN_EXACT, "/other");
+    register_app(b, "ws", SLUICE_PATTERN_PREFIX, "/ws");
+    struct paper *p = paper_ask("");
+    uint64_t before = 0;
+    for (unsigned id = 1; id <= 3; id += 2) {
+        struct sluice_frame f = fake_expect(b, SLUICE_OPEN);
+        assert_int_equal(sluice_open_get(&o, &f), 0);
+        assert_int_equal(o.app_id, id);
+        assert_true(o.cid != before);
+        before = o.cid;
+        struct sluice_reject j = {.cid = o.cid, .flags = SLUICE_REJECT_PASS};
+        sluice_reject_put(&b->out, &j);
+        fake_send(b);
+        f = fake_expect(b, SLUICE_CLOSED);
+        assert_int_equal(sluice_closed_get(&closed, &f), 0);
+        assert_int_equal(closed.cid, o.cid);
+        assert_int_equal(closed.cause, SLUICE_CAUSE_REJECTED);
+    }
+    WORLD_WAIT(p->finished == 404);
+    paper_free(p);
+    /* Nobody is counted any more. */
+    assert_int_equal(pool_find(STR("test"))->balance.peers[0].state->active, 0);
 }
 
 static void an_app_may_take_some_versions_only(void **state)
@@ -454,6 +489,7 @@ int main(void)
         WORLD_TEST(ignores_frames_for_clients_that_are_gone),
         WORLD_TEST(refuses_an_ack_for_more_than_was_sent),
         WORLD_TEST(finds_the_first_app_that_matches),
+        WORLD_TEST(the_next_app_gets_who_is_passed_on),
         WORLD_TEST(an_app_may_take_some_versions_only),
         WORLD_TEST(refuses_apps_it_cannot_keep),
         WORLD_TEST(a_goaway_stops_new_clients_and_keeps_old_ones),
