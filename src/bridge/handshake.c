@@ -4,7 +4,9 @@
 
 #include "base/check.h"
 #include "fields.h"
+#include "http/authority.h"
 #include "serve/access_log.h"
+#include "serve/real_ip.h"
 #include "ws/handshake.h"
 
 /* ---- what the request says ---- */
@@ -23,11 +25,43 @@ struct str handshake_origin(const struct request *r,
     return http_head_find(h, name);
 }
 
+/* The last element is what our own peer says; the others it may have been
+ * told. */
+static struct str last_of(struct request *r, struct str name)
+{
+    struct str list = http_head_join(&r->head, name, r->arena);
+    struct str element, last = {0};
+
+    while (str_list_next(&list, &element))
+        last = element;
+    return last;
+}
+
+void handshake_seen(struct request *r, bool *https, struct str *authority)
+{
+    struct str host, port;
+
+    *https = request_is_tls(r);
+    *authority = r->head.authority;
+    if (!real_ip_trusts_peer(r))
+        return;
+    struct str scheme = last_of(r, STR("X-Forwarded-Proto"));
+    struct str name = last_of(r, STR("X-Forwarded-Host"));
+    if (scheme.n)
+        *https = str_eq_nocase(scheme, STR("https")) ||
+                 str_eq_nocase(scheme, STR("wss"));
+    if (name.n && http_authority_split(name, &host, &port) == 1)
+        *authority = name;
+}
+
 struct str handshake_location(struct request *r)
 {
-    return arena_printf(r->arena, "%s://%.*s%.*s",
-                        request_is_tls(r) ? "wss" : "ws",
-                        STR_ARG(r->head.authority), STR_ARG(r->head.path));
+    struct str authority;
+    bool https;
+
+    handshake_seen(r, &https, &authority);
+    return arena_printf(r->arena, "%s://%.*s%.*s", https ? "wss" : "ws",
+                        STR_ARG(authority), STR_ARG(r->head.path));
 }
 
 /* ---- subprotocols ---- */

@@ -13,6 +13,10 @@
 struct str handshake_origin(const struct request *r,
                             const struct ws_framing *framing, bool *one);
 
+/* Scheme and authority as the client has them: a proxy that set_real_ip_from
+ * trusts says them in X-Forwarded-Proto and X-Forwarded-Host. */
+void handshake_seen(struct request *r, bool *https, struct str *authority);
+
 /* What the client thinks it connects to, as the oldest versions want to hear
  * it: ws://example.com/chat. */
 struct str handshake_location(struct request *r);

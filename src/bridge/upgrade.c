@@ -94,9 +94,11 @@ static int check_origin(struct request *r, const struct websocket_conf *conf,
 {
     bool one;
     struct str origin = handshake_origin(r, framing, &one);
+    struct str authority;
+    bool https;
 
-    if (one && origin_is_allowed(conf->origin, origin, request_is_tls(r),
-                                 r->head.authority))
+    handshake_seen(r, &https, &authority);
+    if (one && origin_is_allowed(conf->origin, origin, https, authority))
         return 0;
     log_write(&r->log, conf->origin_report ? LEVEL_WARN : LEVEL_ERROR,
               "origin \"%.*s\" %s", STR_ARG(origin),

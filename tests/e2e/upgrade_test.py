@@ -283,6 +283,18 @@ class AnswerTest(BridgeTestCase):
         self.assertEqual(self.ask(p, Origin="https://a.example").status, 101)
         self.assertEqual(p.log().count("would be refused"), lines)
 
+    def test_the_same_origin_behind_a_proxy(self):
+        forwarded = {
+            "X_Forwarded_Proto": "https", "X_Forwarded_Host": "public.example",
+            "Origin": "https://public.example",
+        }
+        for trusted, status in (("127.0.0.1", 101), ("192.0.2.1", 403), (None, 403)):
+            p = self.begin(trusted and f"set_real_ip_from {trusted};" or "")
+            self.assertEqual(self.ask(p, **forwarded).status, status, trusted)
+            own = self.ask(p, Origin=f"http://127.0.0.1:{p.port()}")
+            self.assertEqual(own.status, 101)
+            p.stop()
+
     def test_a_missing_origin(self):
         for rules, status in (
             ("same", 101), ("any", 101), ("none", 101), ("null", 403),

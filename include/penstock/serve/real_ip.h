@@ -17,6 +17,10 @@ extern const struct variable real_ip_variables[];
  * once a request.  Always VERDICT_DECLINED. */
 int real_ip_run(struct request *r);
 
+/* May the other end of this connection say for whom it asks?  When one of
+ * the location's set_real_ip_from names it. */
+bool real_ip_trusts_peer(const struct request *r);
+
 /*
  * The address at the end of a list such as X-Forwarded-For's; recursive: going
  * back while they are trusted.  False: addr is not trusted, or there is none;

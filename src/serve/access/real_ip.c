@@ -31,6 +31,12 @@ static bool is_trusted(const struct address *a, const struct conf_list *from)
     return false;
 }
 
+bool real_ip_trusts_peer(const struct request *r)
+{
+    const struct real_ip_conf *c = request_conf(r, &real_ip_module);
+    return c->from.n && is_trusted(&r->client->remote, &c->from);
+}
+
 /* "1.2.3.4", "1.2.3.4:80", "::1", "[::1]:80". */
 static bool read_address(struct str text, struct address *a)
 {

@@ -57,6 +57,55 @@ static void refuses_before_the_backend_is_asked(void **state)
     assert_int_equal(bridge_live(), 0);
 }
 
+#define FORWARDED(proto, host)                                                 \
+    "X-Forwarded-Proto: " proto "\nX-Forwarded-Host: " host "\n"
+
+static void a_trusted_proxy_says_what_is_the_same_origin(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        bool trusted;
+        int verdict;
+    } cases[] = {
+        {FORWARDED("https",
+                   "public.example") "Origin: https://public.example\n",
+         true, VERDICT_PENDING},
+        {FORWARDED("https",
+                   "public.example") "Origin: https://public.example\n",
+         false, 403},
+        {FORWARDED("https", "public.example") "Origin: http://example.com\n",
+         true, 403},
+        {FORWARDED("https", "public.example") "Origin: http://example.com\n",
+         false, VERDICT_PENDING},
+        {FORWARDED(
+             "https",
+             "public.example:8443") "Origin: https://public.example:8443\n",
+         true, VERDICT_PENDING},
+        {FORWARDED(
+             "http, https",
+             "evil.example, public.example") "Origin: https://public.example\n",
+         true, VERDICT_PENDING},
+        {FORWARDED(
+             "http, https",
+             "evil.example, public.example") "Origin: https://evil.example\n",
+         true, 403},
+        {"X-Forwarded-Proto: https\nOrigin: https://example.com\n", true,
+         VERDICT_PENDING},
+        {"X-Forwarded-Host: a b\nOrigin: http://example.com\n", true,
+         VERDICT_PENDING},
+        {"Origin: http://example.com\n", true, VERDICT_PENDING},
+    };
+    world_start(1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        world.trusts_peer = cases[i].trusted;
+        struct paper *p = paper_ask(cases[i].fields);
+        if (p->verdict != cases[i].verdict)
+            fail_msg("%s: %d", cases[i].fields, p->verdict);
+        paper_free(p);
+    }
+}
+
 static void only_reports_origins_when_told(void **state)
 {
     (void)state;
@@ -377,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(declines_what_is_no_handshake),
         WORLD_TEST(refuses_before_the_backend_is_asked),
+        WORLD_TEST(a_trusted_proxy_says_what_is_the_same_origin),
         WORLD_TEST(only_reports_origins_when_told),
         WORLD_TEST(answers_502_without_a_backend_and_503_when_full),
         WORLD_TEST(tells_the_backend_all_about_the_request),

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
+#include "serve/real_ip.h"
 #include "ws/frame.h"
 
 struct world world;
@@ -144,6 +145,12 @@ void response_add(struct request *r, struct str name, struct str value)
 void response_reset(struct request *r)
 {
     buf_clear(&paper_of(r)->fields);
+}
+
+bool real_ip_trusts_peer(const struct request *r)
+{
+    (void)r;
+    return world.trusts_peer;
 }
 
 void request_expect_raw(struct request *r, size_t n)

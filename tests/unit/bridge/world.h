@@ -50,6 +50,7 @@ struct world {
     struct websocket_conf conf;
     struct fake backends[WORLD_BACKENDS];
     char dir[64];
+    bool trusts_peer;          /* set_real_ip_from */
     struct sluice_hello hello; /* what backends say first */
 };
 extern struct world world;
