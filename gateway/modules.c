@@ -16,6 +16,7 @@
 #include "serve/auth_request.h"
 #include "serve/body.h"
 #include "serve/body_filters.h"
+#include "serve/cache.h"
 #include "serve/core.h"
 #include "serve/encodings.h"
 #include "serve/geo.h"
@@ -82,6 +83,8 @@ struct conf_module *const gateway_modules[] = {
     &upstream_sticky_module,
     &proxy_module,
     &proxy_store_module,
+    &cache_module,
+    &proxy_cache_module,
     &proxy_rewrite_module,
     &proxy_socket_module,
     &proxy_ssl_module,

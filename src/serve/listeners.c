@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "exchange.h"
+#include "serve/cache.h"
 #include "serve/http1.h"
 
 enum {
@@ -148,6 +149,7 @@ void listeners_adopt(struct listeners *ls, struct generation *g)
         if (!c->slot->listen)
             client_close_if_idle(c);
     }
+    caches_start(g, ls->loop);
     generation_unref(old);
 }
 

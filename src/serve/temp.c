@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,6 +99,48 @@ int temp_file_write(int fd, const void *p, size_t n, uint64_t offset,
     return 0;
 }
 
+/* On another file system: a copy beside the place, then its name. */
+static int copy_to(int from, const char *path, unsigned mode)
+{
+    struct buf beside = {0};
+    uint8_t piece[16384];
+    off_t at = 0;
+    ssize_t n;
+    int rc = -1;
+
+    buf_printf(&beside, "%s.XXXXXX", path);
+    buf_put_u8(&beside, 0);
+    int to = mkstemp((char *)beside.p);
+    if (to == -1)
+        goto free_name;
+    while ((n = pread(from, piece, sizeof piece, at)) > 0) {
+        if (temp_file_write(to, piece, (size_t)n, (uint64_t)at, 0) == -1)
+            goto close_file;
+        at += n;
+    }
+    if (n == 0 && fchmod(to, mode) == 0)
+        rc = rename((char *)beside.p, path);
+close_file:;
+    int error = errno;
+    close(to);
+    if (rc == -1)
+        unlink((char *)beside.p);
+    errno = error;
+free_name:
+    buf_fini(&beside);
+    return rc;
+}
+
+int temp_file_move(int fd, const char *name, const char *path, unsigned mode)
+{
+    if (rename(name, path) == 0)
+        return 0;
+    if (errno != EXDEV || copy_to(fd, path, mode) == -1)
+        return -1;
+    unlink(name);
+    return 0;
+}
+
 /* ---- the directives ---- */
 
 int temp_levels_read(struct conf *conf, const struct directive *row,
@@ -119,6 +162,12 @@ static struct temp_conf *main_conf(const struct conf_scope *main)
     return conf_get(main, &temp_module);
 }
 
+void temp_path_add(struct conf *conf, const char *path)
+{
+    conf_list_add(conf, conf->main, &main_conf(conf->main)->all,
+                  (void *)(uintptr_t)path);
+}
+
 int temp_path_set(struct conf *conf, struct conf_scope *scope,
                   const struct directive *row, const struct conf_node *node,
                   void *field)
@@ -132,8 +181,7 @@ int temp_path_set(struct conf *conf, struct conf_scope *scope,
         if (temp_levels_read(conf, row, conf_arg(node, i), &t->levels[i - 2]) ==
             -1)
             return -1;
-    conf_list_add(conf, conf->main, &main_conf(conf->main)->all,
-                  (void *)(uintptr_t)t->path);
+    temp_path_add(conf, t->path);
     return 0;
 }
 

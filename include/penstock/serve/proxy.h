@@ -94,8 +94,8 @@ struct proxy_conf {
 
 extern struct conf_module proxy_module;
 /* After it in the list: */
-extern struct conf_module proxy_rewrite_module, proxy_socket_module,
-    proxy_store_module, proxy_ssl_module;
+extern struct conf_module proxy_cache_module, proxy_rewrite_module,
+    proxy_socket_module, proxy_store_module, proxy_ssl_module;
 extern const struct handler proxy_handler;
 
 /* $proxy_host, $proxy_port, $proxy_add_x_forwarded_for is not among them,
@@ -134,8 +134,10 @@ struct upstream_trace {
     size_t trailers_n;
     struct str host; /* $proxy_host */
     uint16_t port;
-    const char *sticky;     /* $upstream_sticky_status; NULL: "" */
-    struct str last_server; /* $upstream_last_server_name */
+    const char *sticky;      /* $upstream_sticky_status; NULL: "" */
+    struct str last_server;  /* $upstream_last_server_name */
+    struct str cache_status; /* HIT, MISS, ...; p NULL: no cache was asked */
+    struct str cache_modified, cache_etag; /* of what is being renewed */
 };
 
 /* How one wants to be dialled; context NULL: without TLS. */
@@ -205,7 +207,8 @@ struct proxy {
     uint64_t rate;  /* bytes a second; 0: no limit */
     uint64_t rate_used, head_ms;
     struct spool spool;
-    bool keep; /* the connection may be kept */
+    struct proxy_cache *cache; /* NULL: none has to do with it */
+    bool keep;                 /* the connection may be kept */
     struct http_head response;
     struct stream *client_stream; /* in a tunnel */
     uint64_t tunnel_sent;

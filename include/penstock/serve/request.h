@@ -170,7 +170,8 @@ struct request {
 
     /* Filled by who proxies, for $upstream_* and log lines. */
     struct upstream_trace *upstream; /* NULL when nobody did */
-    struct str upstream_peer;        /* "127.0.0.1:80", or empty */
+    struct str cache_key;     /* of a subrequest that renews what is cached */
+    struct str upstream_peer; /* "127.0.0.1:80", or empty */
     struct str upstream_uri;
     bool upstream_tls;             /* it is spoken to by https */
     uint8_t limit_conn, limit_req; /* enum limit_outcome */

@@ -30,6 +30,7 @@ extern struct conf_module temp_module;
 /* PATH [LEVEL [LEVEL [LEVEL]]], from the word after the name; to a struct
  * temp_path.  The path becomes one that is made. */
 conf_setter temp_path_set;
+void temp_path_add(struct conf *conf, const char *path);
 int temp_levels_read(struct conf *conf, const struct directive *row,
                      struct str text, unsigned *level);
 
@@ -49,5 +50,9 @@ int temp_file_create(const struct temp_path *in, struct arena *arena,
  * (0: no limit). */
 int temp_file_write(int fd, const void *p, size_t n, uint64_t offset,
                     size_t step);
+
+/* Give the file behind fd another name, on another file system too (then with
+ * that mode); what was there is replaced.  -1 with errno. */
+int temp_file_move(int fd, const char *name, const char *path, unsigned mode);
 
 #endif

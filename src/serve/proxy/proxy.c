@@ -175,6 +175,13 @@ static void adopt(struct proxy *p, struct upstream_conn *c)
         http_reader_expect_no_body(c->reader);
 }
 
+/* Nobody answers: an old answer, or the status. */
+static int give_up(struct proxy *p, unsigned why, unsigned status)
+{
+    return proxy_cache_has_stale(p, why) ? proxy_cache_send_stale(p)
+                                         : (int)status;
+}
+
 /*
  * Ask one more peer.  VERDICT_PENDING when something is under way, else the
  * status.  A peer that cannot even be dialled counts as a failed try.
@@ -189,7 +196,7 @@ static int try_peer(struct proxy *p)
         if (!peer) {
             if (!p->trace->n)
                 log_err(&r->log, "no live upstreams");
-            return 502;
+            return give_up(p, NEXT_ERROR, 502);
         }
         if (p->tries_left)
             p->tries_left--;
@@ -228,7 +235,7 @@ static int try_peer(struct proxy *p)
         upstream_release(p, peer);
         balance_failed(&p->upstream->balance, peer, now_ms);
         if (!proxy_may_retry(p, NEXT_ERROR))
-            return 502;
+            return give_up(p, NEXT_ERROR, 502);
     }
 }
 
@@ -281,10 +288,12 @@ void proxy_try_failed(struct proxy *p, unsigned why, unsigned status)
     if (p->trace->n && !this_try(p)->status)
         this_try(p)->status = status;
     let_go(p, false);
-    int verdict = (int)status;
+    int verdict;
     if (proxy_may_retry(p, why) && proxy_has_another_peer(p)) {
         p->state = PROXY_NEW;
         verdict = try_peer(p);
+    } else {
+        verdict = give_up(p, why, status);
     }
     if (verdict != VERDICT_PENDING)
         proxy_finish(p, verdict);
@@ -366,6 +375,12 @@ static void trace_begin(struct proxy *p)
 
 int proxy_use_upstream(struct proxy *p)
 {
+    int verdict = proxy_cache_start(p);
+    return verdict == VERDICT_DECLINED ? proxy_ask(p) : verdict;
+}
+
+int proxy_ask(struct proxy *p)
+{
     if (p->upstream->names && proxy_wait_for_names(p))
         return VERDICT_PENDING;
     int verdict = proxy_ssl_choose(p);
@@ -438,16 +453,12 @@ static int proxy_start(struct request *r)
     return VERDICT_PENDING;
 }
 
-/* The upstream is done with; another location answers. */
-void proxy_leave(struct proxy *p, struct str target)
+void proxy_leave(struct proxy *p)
 {
-    struct request *r = p->request;
-
     p->state = PROXY_OVER;
     if (p->conn)
         balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
     let_go(p, false);
-    request_finish(r, proxy_accel_redirect(p, target));
 }
 
 static void proxy_on_body(struct request *r, const uint8_t *data, size_t n,
@@ -482,8 +493,8 @@ static void proxy_on_eof(struct request *r)
 {
     struct proxy *p = r->handler_state;
     if (p->conf->ignore_client_abort || p->state == PROXY_OVER ||
-        p->state == PROXY_SPOOLED)
-        return;
+        p->state == PROXY_SPOOLED || p->spool.whole)
+        return; /* what is kept is fetched to its end */
     log_info(&r->log, "client prematurely closed connection, so upstream "
                       "connection is closed too");
     proxy_finish(p, 499);
@@ -498,6 +509,7 @@ static void proxy_on_done(struct request *r)
     resolver_cancel(&p->resolving);
     let_go(p, false);
     loop_cancel(&p->spool.more);
+    proxy_cache_end(p);
     buf_fini(&p->body);
 }
 

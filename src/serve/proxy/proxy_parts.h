@@ -40,7 +40,9 @@ extern const struct conf_enum proxy_ignore_names[];
 void proxy_accel_field(struct proxy *p, const struct http_field *f);
 struct str proxy_accel_target(const struct proxy *p);
 int proxy_accel_redirect(struct proxy *p, struct str target);
-void proxy_leave(struct proxy *p, struct str target);
+
+/* proxy.c: the upstream is done with, and something else answers. */
+void proxy_leave(struct proxy *p);
 
 /* Under which name the upstream of a URL's host is kept: the port that https
  * means when none is said would else be http's. */
@@ -108,6 +110,30 @@ bool proxy_spool_holds(const struct proxy *p);
 bool proxy_spool_take(struct proxy *p, const struct iovec *iov, int n,
                       bool last);
 void proxy_spool_drain(struct proxy *p);
+
+/* proxy.c: ask an upstream now: what follows proxy_use_upstream()'s look into
+ * the cache. */
+int proxy_ask(struct proxy *p);
+
+/*
+ * proxy_cache.c.  start: the verdict of the cache, VERDICT_DECLINED when an
+ * upstream is to be asked.  begin: is what came to be kept; is_renewal, renew:
+ * a 304 for what is cached; has_stale: an old answer is better than that
+ * failure; end: let go.
+ */
+int proxy_cache_start(struct proxy *p);
+bool proxy_cache_asks_get(const struct proxy *p);
+bool proxy_cache_drops(const struct proxy *p, struct str name);
+void proxy_cache_put_conditions(struct proxy *p, struct buf *head);
+bool proxy_cache_begin(struct proxy *p);
+void proxy_cache_allow_ranges(struct proxy *p, bool cached);
+unsigned proxy_cache_condition(struct proxy *p);
+bool proxy_cache_is_renewal(const struct proxy *p, unsigned status);
+int proxy_cache_renew(struct proxy *p);
+bool proxy_cache_has_stale(const struct proxy *p, unsigned why);
+int proxy_cache_send_stale(struct proxy *p);
+void proxy_cache_end(struct proxy *p);
+void proxy_cache_fini(void);
 
 /* store.c: is this response to be kept? */
 void proxy_store_begin(struct proxy *p);

@@ -18,6 +18,7 @@ static struct buf head_buf;
 void proxy_fini(void)
 {
     buf_fini(&head_buf);
+    proxy_cache_fini();
 }
 
 /* ---- the head ---- */
@@ -81,6 +82,8 @@ static void put_client_fields(struct proxy *p)
         const struct http_field *f = &h->fields[i];
         if (is_set_by_us(p->conf, f->name) || http_field_is_hop_by_hop(f->name))
             continue;
+        if (p->cache && proxy_cache_drops(p, f->name))
+            continue;
         if (names_fields && str_list_has(connection, f->name))
             continue;
         http_put_field(&head_buf, f->name, f->value);
@@ -129,6 +132,8 @@ int proxy_make_head(struct proxy *p, struct str uri)
     struct str set_body = {NULL, 0};
     bool upgrade = upgrade_is_wanted(p);
 
+    if (proxy_cache_asks_get(p))
+        method = STR("GET");
     p->sends_head = str_eq(method, STR("HEAD"));
     if (!uri.n || uri.p[0] != '/')
         uri = arena_printf(r->arena, "/%.*s", STR_ARG(uri));
@@ -149,6 +154,8 @@ int proxy_make_head(struct proxy *p, struct str uri)
     if (c->set_body)
         set_body = value_eval(c->set_body, &r->eval);
     put_framing(p, set_body);
+    if (p->cache)
+        proxy_cache_put_conditions(p, &head_buf);
     if (c->pass_request_headers)
         put_client_fields(p);
     http_put_head_end(&head_buf);

@@ -34,7 +34,7 @@ static void on_names(struct resolver_wait *w, const struct resolver_answer *a)
 {
     struct proxy *p = CONTAINER(w, struct proxy, resolving);
     (void)a;
-    int verdict = proxy_use_upstream(p);
+    int verdict = proxy_ask(p);
     if (verdict != VERDICT_PENDING)
         proxy_finish(p, verdict);
 }

@@ -144,6 +144,17 @@ static uint64_t rate_of(struct proxy *p)
     return rate < INT32_MAX ? rate : 0; /* faster than that is no limit */
 }
 
+/* The client's own conditions were not passed on, so they hold here. */
+static void keep_in_cache(struct request *r, unsigned condition)
+{
+    if (condition != 304)
+        return;
+    r->response.status = 304;
+    r->response.content_type = (struct str){NULL, 0};
+    r->response.content_length = -1;
+    r->response.allow_ranges = false;
+}
+
 /* Returns false when the head ended this try or the request. */
 static bool take_head(struct proxy *p, const struct http_head *head)
 {
@@ -158,7 +169,17 @@ static bool take_head(struct proxy *p, const struct http_head *head)
         proxy_try_failed(p, why, head->status);
         return false;
     }
+    if (why && proxy_cache_has_stale(p, why)) {
+        proxy_leave(p);
+        request_finish(r, proxy_cache_send_stale(p));
+        return false;
+    }
     http_head_copy(&p->response, head, r->arena);
+    if (proxy_cache_is_renewal(p, head->status)) {
+        proxy_leave(p);
+        request_finish(r, proxy_cache_renew(p));
+        return false;
+    }
     p->trace->head = p->response;
     p->keep = p->response.keep_alive;
     p->state = PROXY_RECEIVING;
@@ -171,7 +192,8 @@ static bool take_head(struct proxy *p, const struct http_head *head)
     }
     struct str target = proxy_accel_target(p);
     if (target.p) {
-        proxy_leave(p, target);
+        proxy_leave(p);
+        request_finish(r, proxy_accel_redirect(p, target));
         return false;
     }
     r->response.status = p->response.status;
@@ -185,6 +207,18 @@ static bool take_head(struct proxy *p, const struct http_head *head)
     p->head_ms = clock_now_ms();
     if (p->conf->limit_rate && p->buffering)
         p->rate = rate_of(p);
+    if (p->cache && proxy_cache_begin(p)) {
+        unsigned condition = proxy_cache_condition(p);
+        if (condition == 412) {
+            proxy_leave(p);
+            response_reset(r);
+            request_finish(r, 412);
+            return false;
+        }
+        proxy_cache_allow_ranges(p, false);
+        keep_in_cache(r, condition);
+        return true;
+    }
     proxy_store_begin(p);
     return true;
 }

@@ -178,6 +178,18 @@ static bool get_upstream_cookie(struct evaluation *e, const struct variable *v,
     return false;
 }
 
+static bool get_cache(struct evaluation *e, const struct variable *v,
+                      struct str *out)
+{
+    const struct upstream_trace *t = trace_of(e);
+    if (!t)
+        return false;
+    *out = v->arg == 0   ? t->cache_status
+           : v->arg == 1 ? t->cache_modified
+                         : t->cache_etag;
+    return out->p != NULL;
+}
+
 const struct variable proxy_variables[] = {
     {.name = "proxy_host", .get = get_proxy_host},
     {.name = "proxy_port", .get = get_proxy_port},
@@ -189,6 +201,9 @@ const struct variable proxy_variables[] = {
     {.name = "upstream_bytes_received", .get = get_try_piece, .arg = 5},
     {.name = "upstream_bytes_sent", .get = get_try_piece, .arg = 6},
     {.name = "upstream_response_length", .get = get_try_piece, .arg = 7},
+    {.name = "upstream_cache_status", .get = get_cache, .arg = 0},
+    {.name = "upstream_cache_last_modified", .get = get_cache, .arg = 1},
+    {.name = "upstream_cache_etag", .get = get_cache, .arg = 2},
     {.name = "upstream_http_", .get = get_upstream_http},
     {.name = "upstream_trailer_", .get = get_upstream_trailer},
     {.name = "upstream_cookie_", .get = get_upstream_cookie},

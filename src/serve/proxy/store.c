@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* proxy_store: files that keep what an upstream answered. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -38,47 +35,6 @@ static void make_directories(char *path, unsigned access)
         mkdir(path, directory_mode(access)); /* what is wrong rename() says */
         *at = '/';
     }
-}
-
-/* On another file system: a copy beside the place, then its name. */
-static int copy_to(int from, const char *path, unsigned access)
-{
-    struct buf beside = {0};
-    uint8_t piece[16384];
-    off_t at = 0;
-    ssize_t n;
-    int rc = -1;
-
-    buf_printf(&beside, "%s.XXXXXX", path);
-    buf_put_u8(&beside, 0);
-    int to = mkstemp((char *)beside.p);
-    if (to == -1)
-        goto free_name;
-    while ((n = pread(from, piece, sizeof piece, at)) > 0) {
-        if (temp_file_write(to, piece, (size_t)n, (uint64_t)at, 0) == -1)
-            goto close_file;
-        at += n;
-    }
-    if (n == 0 && fchmod(to, access) == 0)
-        rc = rename((char *)beside.p, path);
-close_file:;
-    int error = errno;
-    close(to);
-    if (rc == -1)
-        unlink((char *)beside.p);
-    errno = error;
-free_name:
-    buf_fini(&beside);
-    return rc;
-}
-
-static int move(struct spool *s, char *path, unsigned access)
-{
-    if (rename(s->name.p, path) == 0) {
-        s->name.p = NULL; /* nothing to remove any more */
-        return 0;
-    }
-    return errno == EXDEV ? copy_to(s->fd, path, access) : -1;
 }
 
 static int store_path(struct proxy *p, struct str *path)
@@ -115,12 +71,14 @@ static void store_commit(struct proxy *p)
     if (fchmod(s->fd, access) == -1)
         log_errno(&r->log, LEVEL_CRIT, errno, "fchmod() \"%s\" failed",
                   s->name.p);
-    int rc = move(s, path, access);
+    int rc = temp_file_move(s->fd, s->name.p, path, access);
     if (rc == -1 && errno == ENOENT) {
         make_directories(path, access);
-        rc = move(s, path, access);
+        rc = temp_file_move(s->fd, s->name.p, path, access);
     }
-    if (rc == -1)
+    if (rc == 0)
+        s->name.p = NULL; /* nothing to remove any more */
+    else
         log_errno(&r->log, LEVEL_CRIT, errno, "rename() to \"%s\" failed",
                   path);
 }
