@@ -322,6 +322,7 @@ class CacheTest(CacheTestCase):
         self.expire(p)
         m = s.ask("/", 'If-None-Match: "e"')
         self.assertEqual((m.status, m.get("X-Cache")), (304, "REVALIDATED"))
+        self.assertEqual(self.o.connections, 1)
 
     def test_proxy_cache_purge(self):
         self.fields = ("Cache-Control: max-age=60",)

@@ -456,9 +456,7 @@ static int proxy_start(struct request *r)
 void proxy_leave(struct proxy *p)
 {
     p->state = PROXY_OVER;
-    if (p->conn)
-        balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
-    let_go(p, false);
+    part(p, VERDICT_DONE);
 }
 
 static void proxy_on_body(struct request *r, const uint8_t *data, size_t n,

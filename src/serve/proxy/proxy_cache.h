@@ -56,4 +56,12 @@ struct proxy_cache {
     struct timer wait; /* for another who fetches it */
 };
 
+/* Is one of these values neither empty nor 0? */
+bool proxy_cache_any(const struct conf_list *conditions, struct request *r);
+
+/* May a response of that status and those fields be kept (until p->cache->fresh
+ * says)? */
+bool proxy_cache_may_keep(struct proxy *p, const struct http_head *h,
+                          unsigned status);
+
 #endif

@@ -155,47 +155,85 @@ static void keep_in_cache(struct request *r, unsigned condition)
     r->response.allow_ranges = false;
 }
 
+static void answer_with(struct proxy *p, int (*answer)(struct proxy *p))
+{
+    proxy_leave(p);
+    request_finish(p->request, answer(p));
+}
+
+static int go_to_target(struct proxy *p)
+{
+    return proxy_accel_redirect(p, proxy_accel_target(p));
+}
+
+static int precondition_failed(struct proxy *p)
+{
+    response_reset(p->request);
+    return 412;
+}
+
+/* Another peer, an old answer, an error page or another location instead of
+ * this response.  False: none of them. */
+static bool something_else_answers(struct proxy *p)
+{
+    unsigned status = p->response.status;
+    unsigned why = next_reason(status);
+
+    if (why && proxy_has_another_peer(p) && proxy_may_retry(p, why)) {
+        proxy_try_failed(p, why, status);
+    } else if (why && proxy_cache_has_stale(p, why)) {
+        answer_with(p, proxy_cache_send_stale);
+    } else if (p->conf->intercept_errors && status >= 300 &&
+               error_page_exists(p->request, status)) {
+        p->trace->head = p->response;
+        proxy_finish(p, (int)status);
+    } else if (proxy_accel_target(p).p) {
+        p->trace->head = p->response;
+        answer_with(p, go_to_target);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* False: it is not to be passed after all. */
+static bool keep_response(struct proxy *p)
+{
+    struct request *r = p->request;
+
+    if (!p->cache || !proxy_cache_begin(p)) {
+        proxy_store_begin(p);
+        return true;
+    }
+    unsigned condition = proxy_cache_condition(p);
+    if (condition == 412) {
+        answer_with(p, precondition_failed);
+        return false;
+    }
+    proxy_cache_allow_ranges(p, false);
+    keep_in_cache(r, condition);
+    return true;
+}
+
 /* Returns false when the head ended this try or the request. */
 static bool take_head(struct proxy *p, const struct http_head *head)
 {
     struct request *r = p->request;
     struct upstream_try *t = &p->trace->tries[p->trace->n - 1];
-    unsigned why = next_reason(head->status);
 
     t->status = head->status;
     t->head_us = clock_now_us();
     log_debug(&r->log, "http upstream status %u", head->status);
-    if (why && proxy_has_another_peer(p) && proxy_may_retry(p, why)) {
-        proxy_try_failed(p, why, head->status);
-        return false;
-    }
-    if (why && proxy_cache_has_stale(p, why)) {
-        proxy_leave(p);
-        request_finish(r, proxy_cache_send_stale(p));
-        return false;
-    }
     http_head_copy(&p->response, head, r->arena);
-    if (proxy_cache_is_renewal(p, head->status)) {
-        proxy_leave(p);
-        request_finish(r, proxy_cache_renew(p));
-        return false;
-    }
-    p->trace->head = p->response;
     p->keep = p->response.keep_alive;
+    p->renews = proxy_cache_is_renewal(p, head->status);
+    if (p->renews)
+        return true; /* its end says that the connection may be kept */
+    if (something_else_answers(p))
+        return false;
+    p->trace->head = p->response;
     p->state = PROXY_RECEIVING;
     request_doing(r, "reading upstream");
-    if (p->conf->intercept_errors && head->status >= 300 &&
-        error_page_exists(r, head->status)) {
-        p->keep = false;
-        proxy_finish(p, (int)head->status);
-        return false;
-    }
-    struct str target = proxy_accel_target(p);
-    if (target.p) {
-        proxy_leave(p);
-        request_finish(r, proxy_accel_redirect(p, target));
-        return false;
-    }
     r->response.status = p->response.status;
     proxy_copy_fields(p);
     r->response.content_length = content_length(p);
@@ -207,20 +245,7 @@ static bool take_head(struct proxy *p, const struct http_head *head)
     p->head_ms = clock_now_ms();
     if (p->conf->limit_rate && p->buffering)
         p->rate = rate_of(p);
-    if (p->cache && proxy_cache_begin(p)) {
-        unsigned condition = proxy_cache_condition(p);
-        if (condition == 412) {
-            proxy_leave(p);
-            response_reset(r);
-            request_finish(r, 412);
-            return false;
-        }
-        proxy_cache_allow_ranges(p, false);
-        keep_in_cache(r, condition);
-        return true;
-    }
-    proxy_store_begin(p);
-    return true;
+    return keep_response(p);
 }
 
 /* early_hints: may a 103 be passed (RFC 8297)? */
@@ -353,6 +378,11 @@ static bool take_event(struct proxy *p, const struct http_event *ev,
         /* More bytes would be a response to a request that was not made. */
         if (in->n || g->held)
             p->keep = false;
+        if (p->renews) {
+            p->response_ended = true;
+            answer_with(p, proxy_cache_renew);
+            return false;
+        }
         give(p, g);
         return false;
     }
