@@ -209,6 +209,21 @@ class AnswersTest(ProxyTestCase):
         self.assertGreater(int(received), 80)
         self.assertEqual((length, rest), ("5", "the trailer\n"))
 
+    def test_proxy_pass_trailers(self):
+        def respond(peer):
+            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
+                      "5\r\nhello\r\n0\r\nX-T: the trailer\r\nX-Hidden: 1\r\nConnection: x\r\n\r\n")
+
+        o = self.origin(respond)
+        for on, trailers in (("on", b"X-T: the trailer\r\n"), ("off", b"")):
+            p = self.before(o, location=f"proxy_pass_trailers {on}; proxy_hide_header X-Hidden;")
+            s = self.client(p)
+            s.get("/")
+            s.head()
+            self.assertEqual(s.until(b"0\r\n"), b"5\r\nhello\r\n")
+            self.assertEqual(s.exactly(len(trailers) + 2), trailers + b"\r\n")
+            self.assertEqual(s.ask("/", version="1.0").text, "hello")
+
     def test_a_chunked_body_may_end_after_the_answer(self):
         def respond(peer):
             peer.reply("early")

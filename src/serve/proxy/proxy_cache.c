@@ -177,7 +177,7 @@ void proxy_cache_allow_ranges(struct proxy *p, bool cached)
     struct request *r = p->request;
 
     take_validators(r);
-    if (r->response.status != 200 || !response_remove(r, STR("Accept-Ranges")))
+    if (!response_remove(r, STR("Accept-Ranges")) || r->response.status != 200)
         return;
     r->response.allow_ranges = true;
     r->response.single_range = !cached;

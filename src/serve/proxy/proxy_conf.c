@@ -529,6 +529,13 @@ static const struct directive proxy_directives[] = {
      .help = "Response fields that are not acted on: X-Accel-Redirect, "
              "X-Accel-Expires, X-Accel-Limit-Rate, X-Accel-Buffering, "
              "X-Accel-Charset, Expires, Cache-Control, Set-Cookie, Vary."},
+    {.name = "proxy_pass_trailers",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_FLAG,
+     .set = conf_set_flag,
+     .offset = FIELD(pass_trailers),
+     .default_text = "off",
+     .help = "Pass the fields behind an upstream's chunked body."},
     {.name = "early_hints",
      .syntax = "CONDITION ...",
      .contexts = EVERYWHERE,

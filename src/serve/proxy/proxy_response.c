@@ -242,6 +242,8 @@ static bool take_head(struct proxy *p, const struct http_head *head)
         response_remove(r, STR("Accept-Ranges"));
         r->response.allow_ranges = r->response.single_range = true;
     }
+    if (p->conf->pass_trailers && p->response.body == BODY_CHUNKED)
+        r->response.expect_trailers = true;
     p->head_ms = clock_now_ms();
     if (p->conf->limit_rate && p->buffering)
         p->rate = rate_of(p);
@@ -349,6 +351,12 @@ static void take_trailers(struct proxy *p, const struct http_head *head)
     http_head_copy(&kept, head, p->request->arena);
     p->trace->trailers = kept.fields;
     p->trace->trailers_n = kept.fields_n;
+    for (size_t i = 0; i < kept.fields_n; i++)
+        if (p->request->response.expect_trailers &&
+            !http_field_is_hop_by_hop(kept.fields[i].name) &&
+            !is_hidden(p->conf, kept.fields[i].name))
+            response_add_trailer(p->request, kept.fields[i].name,
+                                 kept.fields[i].value);
 }
 
 /* Take one event.  True to go on. */
