@@ -151,7 +151,8 @@ class AuthJwtTest(PenstockTestCase):
             good = token(alg)
             self.assertEqual(self.ask(good), 410, alg)
             head, body, signature = good.split(".")
-            bent = code(b"\0" + base64.urlsafe_b64decode(signature + "==")[1:])
+            bytes_of = base64.urlsafe_b64decode(signature + "==")
+            bent = code(bytes_of[:-1] + bytes([bytes_of[-1] ^ 1]))
             other = code(b'{"sub":"you"}')
             for bad in (
                 f"{head}.{other}.{signature}", f"{head}.{body}.{bent}",
