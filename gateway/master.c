@@ -3,20 +3,14 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/check.h"
-#include "base/clock.h"
 #include "base/random.h"
 #include "channel.h"
 #include "io/tls.h"
-#include "process.h"
+#include "master_parts.h"
 #include "resources.h"
 #include "restart.h"
 #include "serve/zone.h"
@@ -24,197 +18,10 @@
 #include "spawn.h"
 #include "system.h"
 #include "temp_paths.h"
-#include "worker.h"
 
 enum {
-    BACKOFF_FIRST_MS = 100,
-    BACKOFF_LAST_MS = 10000,
-    GOOD_LIFE_MS = 5000, /* a worker that lived so long is replaced at once */
     STOP_PATIENCE_MS = 5000, /* from a fast stop to SIGKILL */
 };
-
-/* A worker's number, and when it may have a new process. */
-struct place {
-    struct process *process; /* that serves, or NULL */
-    uint64_t start_ms, backoff_ms;
-};
-
-struct master {
-    struct load how;
-    struct generation *current;
-    int bundle;
-    unsigned last_number; /* of generations, also of refused ones */
-    struct list processes;
-    struct place *places;
-    size_t places_n;
-    int signal_fd;
-    int ready_fd;
-    uint64_t epoch;
-    bool quitting, stopping, backends_told;
-    uint64_t kill_ms;
-    bool announced; /* that all workers run the current generation */
-};
-
-#define PROCESS(item) CONTAINER(item, struct process, link)
-
-/* ---- workers ---- */
-
-static void forget_process(struct process *p)
-{
-    list_remove(&p->link);
-    if (p->channel != -1)
-        close(p->channel);
-    process_fini(p);
-    generation_unref(p->told);
-    free(p);
-}
-
-/* In the child: let go of what is the master's, and serve. */
-static _Noreturn void become_worker(struct master *m, unsigned number,
-                                    int channel)
-{
-    struct worker_start start = {
-        .generation = m->current,
-        .number = number,
-        .channel = channel,
-        .epoch = m->epoch,
-    };
-    LIST_EACH(item, after, &m->processes)
-    forget_process(PROCESS(item));
-    spawn_forget(true);
-    free(m->places);
-    close(m->signal_fd);
-    close(m->bundle);
-    if (m->ready_fd != -1)
-        close(m->ready_fd);
-    exit(worker_run(&start));
-}
-
-static void delay_place(struct place *place, uint64_t now_ms)
-{
-    if (place->backoff_ms == 0)
-        place->backoff_ms = BACKOFF_FIRST_MS;
-    else if (place->backoff_ms < BACKOFF_LAST_MS / 2)
-        place->backoff_ms *= 2;
-    else
-        place->backoff_ms = BACKOFF_LAST_MS;
-    place->start_ms = now_ms + place->backoff_ms;
-}
-
-static void start_worker(struct master *m, unsigned number, uint64_t now_ms)
-{
-    struct place *place = &m->places[number];
-    struct err err;
-    int ends[2];
-
-    if (channel_open(ends, &err) == -1) {
-        log_write(&log_process, LEVEL_ALERT, "%s", err.text);
-        delay_place(place, now_ms);
-        return;
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(ends[0]);
-        become_worker(m, number, ends[1]);
-    }
-    close(ends[1]);
-    if (pid == -1) {
-        log_errno(&log_process, LEVEL_ALERT, errno, "fork() failed");
-        close(ends[0]);
-        delay_place(place, now_ms);
-        return;
-    }
-    struct process *p = xcalloc(1, sizeof *p);
-    *p = (struct process){
-        .pid = pid,
-        .channel = ends[0],
-        .number = number,
-        .started_ms = now_ms,
-        .told = generation_ref(m->current),
-        .confirmed = m->current->number,
-    };
-    list_init(&p->renewals);
-    list_push_back(&m->processes, &p->link);
-    place->process = p;
-    log_notice(&log_process, "start worker process %d", (int)pid);
-}
-
-/* Ask p to leave; its place is free for another. */
-static void retire(struct master *m, struct process *p)
-{
-    if (p->retiring)
-        return;
-    p->retiring = true;
-    p->wants_quit = true;
-    if (p->number < m->places_n && m->places[p->number].process == p)
-        m->places[p->number].process = NULL;
-}
-
-static void resize_places(struct master *m, size_t n)
-{
-    LIST_EACH(item, after, &m->processes)
-    if (PROCESS(item)->number >= n)
-        retire(m, PROCESS(item));
-    m->places = xrealloc(m->places, n * sizeof *m->places);
-    for (size_t i = m->places_n; i < n; i++)
-        m->places[i] = (struct place){0};
-    m->places_n = n;
-}
-
-static void start_due_workers(struct master *m, uint64_t now_ms)
-{
-    if (m->quitting || m->stopping)
-        return;
-    for (size_t i = 0; i < m->places_n; i++)
-        if (!m->places[i].process && now_ms >= m->places[i].start_ms)
-            start_worker(m, (unsigned)i, now_ms);
-}
-
-static void log_end(pid_t pid, int status)
-{
-    if (WIFSIGNALED(status))
-        log_write(&log_process, LEVEL_ALERT,
-                  "worker process %d exited on signal %d%s", (int)pid,
-                  WTERMSIG(status), WCOREDUMP(status) ? " (core dumped)" : "");
-    else
-        log_notice(&log_process, "worker process %d exited with code %d",
-                   (int)pid, WEXITSTATUS(status));
-}
-
-static void worker_ended(struct master *m, struct process *p, int status)
-{
-    uint64_t now_ms = system_now_ms();
-    log_end(p->pid, status);
-    spawn_moved(p->pid, NULL);
-    if (!p->retiring && p->number < m->places_n) {
-        struct place *place = &m->places[p->number];
-        place->process = NULL;
-        if (now_ms - p->started_ms < GOOD_LIFE_MS && place->backoff_ms) {
-            delay_place(place, now_ms);
-        } else {
-            /* The first death is mended at once. */
-            place->start_ms = now_ms;
-            place->backoff_ms = BACKOFF_FIRST_MS;
-        }
-    }
-    forget_process(p);
-}
-
-static void reap(struct master *m)
-{
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct process *p = NULL;
-        LIST_EACH(item, after, &m->processes)
-        if (PROCESS(item)->pid == pid)
-            p = PROCESS(item);
-        if (p)
-            worker_ended(m, p, status);
-        else
-            spawn_ended(pid, status);
-    }
-}
 
 /* ---- what workers say ---- */
 
@@ -236,7 +43,7 @@ static void lose_channel(struct master *m, struct process *p)
     close(p->channel);
     p->channel = -1;
     /* A worker that is alive retires when it sees this, too. */
-    retire(m, p);
+    workers_retire(m, p);
 }
 
 static const char *message_path(struct message *msg, char path[SPAWN_PATH_MAX])
@@ -280,7 +87,7 @@ static void on_message(struct master *m, struct process *p, struct message *msg)
                   "worker process %d can not use the configuration, replaced: "
                   "%.*s",
                   (int)p->pid, STR_ARG(message_get_text(msg)));
-        retire(m, p);
+        workers_retire(m, p);
         return;
     case MESSAGE_RELAY:
         if (msg->fds_n != 1)
@@ -437,7 +244,7 @@ static void reload(struct master *m)
     close(m->bundle);
     m->bundle = bundle;
     free(users.pids);
-    resize_places(m, settings_of(g)->workers);
+    workers_resize(m, settings_of(g)->workers);
     m->announced = false;
 }
 
@@ -458,7 +265,7 @@ static void quit(struct master *m)
     log_notice(&log_process, "gracefully shutting down");
     listens_close(m->current, NULL);
     LIST_EACH(item, after, &m->processes)
-    retire(m, PROCESS(item));
+    workers_retire(m, PROCESS(item));
 }
 
 static void stop(struct master *m)
@@ -503,7 +310,7 @@ static void hear_signals(struct master *m)
     struct signalfd_siginfo info;
     while (read(m->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
         on_signal(m, &info);
-    reap(m);
+    workers_reap(m);
 }
 
 /* ---- the loop ---- */
@@ -560,15 +367,6 @@ static void wait_for_news(struct master *m, int wait_ms)
     }
     free(fds);
     free(who);
-}
-
-static void kill_late(struct master *m, uint64_t now_ms)
-{
-    if (!m->kill_ms || now_ms < m->kill_ms)
-        return;
-    LIST_EACH(item, after, &m->processes)
-    kill(PROCESS(item)->pid, SIGKILL);
-    m->kill_ms = now_ms + STOP_PATIENCE_MS;
 }
 
 /* True when nothing is left to wait for. */
@@ -639,13 +437,13 @@ int master_run(const struct load *how, struct generation *g,
     system_daemon_ready(ready_fd);
     m.ready_fd = -1;
     spawn_adopt(g, &(struct spawn_users){0});
-    resize_places(&m, settings_of(g)->workers);
+    workers_resize(&m, settings_of(g)->workers);
     system_set_title("master process");
     log_notice(&log_process, "start worker processes");
     while (!has_ended(&m)) {
         uint64_t now_ms = system_now_ms();
-        start_due_workers(&m, now_ms);
-        kill_late(&m, now_ms);
+        workers_start_due(&m, now_ms);
+        workers_kill_late(&m, now_ms);
         tell_all(&m);
         announce(&m);
         wait_for_news(&m, time_left(&m, now_ms));
