@@ -146,6 +146,22 @@ class BufferingTest(ProxyTestCase):
             p = self.before(o, location="proxy_limit_rate $arg_rate;")
 
 
+    def test_x_accel_limit_rate(self):
+        """Over limit_rate, and gone with proxy_ignore_headers."""
+        cases = (("65536", "", 0.7, 8), ("off", "limit_rate 1k;", 0, 8),
+                 ("1024", "proxy_ignore_headers X-Accel-Limit-Rate;", 0, 8))
+        for rate, location, least, most in cases:
+            o, _ = self.large(f"X-Accel-Limit-Rate: {rate}", size=1 << 17)
+            p = self.before(o, location=location)
+            s = self.client(p)
+            begin = time.monotonic()
+            m = s.ask("/")
+            took = time.monotonic() - begin
+            self.assertEqual((m.body, m.get("X-Accel-Limit-Rate")), (self.body, None))
+            self.assertGreater(took, least)
+            self.assertLess(took, most)
+
+
 class StoreTest(ProxyTestCase):
     MODIFIED = "Last-Modified: Sun, 09 Sep 2001 01:46:40 GMT"
 

@@ -170,6 +170,7 @@ struct request {
 
     /* Filled by who proxies, for $upstream_* and log lines. */
     struct upstream_trace *upstream; /* NULL when nobody did */
+    struct str limit_rate;    /* an upstream\'s, or "off"; p NULL: ours holds */
     struct str cache_key;     /* of a subrequest that renews what is cached */
     struct str upstream_peer; /* "127.0.0.1:80", or empty */
     struct str upstream_uri;

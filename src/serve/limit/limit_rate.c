@@ -37,6 +37,10 @@ static uint64_t rate_of(struct request *r)
 {
     const struct limit_rate_conf *c = request_conf(r, &limit_rate_module);
     uint64_t rate;
+    if (r->limit_rate.p && str_to_u64(r->limit_rate, INT32_MAX, &rate))
+        return rate;
+    if (str_eq(r->limit_rate, STR("off")))
+        return 0;
     return was_set(r, &rate) ? rate : size_of(c->rate, r);
 }
 

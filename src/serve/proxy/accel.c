@@ -24,6 +24,9 @@ void proxy_accel_field(struct proxy *p, const struct http_field *f)
 {
     unsigned ignored = p->conf->ignore_headers;
 
+    if (str_eq_nocase(f->name, STR("X-Accel-Limit-Rate")) &&
+        !(ignored & IGNORE_ACCEL_LIMIT_RATE))
+        p->request->limit_rate = f->value;
     if (str_eq_nocase(f->name, STR("X-Accel-Buffering")) &&
         !(ignored & IGNORE_ACCEL_BUFFERING)) {
         if (str_eq_nocase(f->value, STR("yes")))
@@ -56,7 +59,9 @@ static void keep_fields(struct proxy *p)
 
     for (size_t i = 0; i < h->fields_n; i++) {
         const struct http_field *f = &h->fields[i];
-        if (str_eq_nocase(f->name, STR("Content-Type")))
+        if (str_starts_nocase(f->name, STR("X-Accel-")))
+            proxy_accel_field(p, f);
+        else if (str_eq_nocase(f->name, STR("Content-Type")))
             r->response.content_type = f->value;
         else if (str_eq_nocase(f->name, STR("Set-Cookie")))
             response_add(r, f->name, proxy_rewrite_cookie(p, f->value));
