@@ -126,6 +126,8 @@ class Penstock:
             )
         try:
             wait_for("the pid file", self.is_up)
+            # The socket listens before; but tests look for workers.
+            wait_for("a worker", lambda: self.is_up() and self.workers())
         except BaseException:
             self.process.kill()
             self.process.wait()
