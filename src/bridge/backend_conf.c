@@ -8,8 +8,7 @@
 #include "sluice/frame.h"
 #include "ws/close.h"
 
-static conf_setter set_backend, set_server, set_spawn, set_link_window,
-    set_keepalive, set_max_clients, set_allow_uid;
+static conf_setter set_backend, set_server, set_spawn, set_allow_uid;
 
 #define FIELD(name) offsetof(struct backend_conf, set.name)
 
@@ -122,7 +121,7 @@ static const struct directive backend_directives[] = {
         .syntax = "SIZE SIZE",
         .contexts = CONF_BACKEND,
         .arity = ARGS_2,
-        .set = set_link_window,
+        .set = backend_set_link_window,
         .default_text = "16m 64m",
         .help = "The same for all clients of a link together: to the "
                 "backend, and from it.",
@@ -143,7 +142,7 @@ static const struct directive backend_directives[] = {
         .syntax = "TIME [timeout=TIME]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2,
-        .set = set_keepalive,
+        .set = backend_set_keepalive,
         .default_text = "10s timeout=30s",
         .help = "How often a silent link is probed, and after how long a "
                 "silence it is given up.",
@@ -200,14 +199,15 @@ static const struct directive backend_directives[] = {
     },
     {
         .name = "max_clients",
-        .syntax = "NUMBER [overflow=reject]",
+        .syntax = "NUMBER [overflow=reject|evict_oldest]",
         .contexts = CONF_BACKEND,
         .arity = ARGS_1 | ARGS_2,
-        .set = set_max_clients,
+        .set = backend_set_max_clients,
         .offset = FIELD(max_clients),
         .default_text = "0",
-        .help = "Clients of the pool in one worker; further ones get 503.  "
-                "0: no limit.",
+        .help = "Clients of the pool in one worker; further ones get 503, or "
+                "with evict_oldest a session that is to be closes the oldest "
+                "one with 1013.  0: no limit.",
     },
     {
         .name = "cross_backend",
@@ -416,82 +416,6 @@ static int set_spawn(struct conf *conf, struct conf_scope *scope,
         s->instance = i;
     }
     p->spawns_n++;
-    return 0;
-}
-
-static int set_link_window(struct conf *conf, struct conf_scope *scope,
-                           const struct directive *row,
-                           const struct conf_node *node, void *field)
-{
-    struct backend_conf *c = conf_get(scope, &backend_module);
-    uint64_t *sizes[] = {&c->set.link_window_in, &c->set.link_window_out};
-    (void)row;
-    (void)field;
-
-    for (size_t i = 0; i < COUNT(sizes); i++) {
-        struct str word = conf_arg(node, i + 1);
-        if (!conf_parse_size(word, sizes[i]) || *sizes[i] < 65536 ||
-            *sizes[i] > 1u << 30)
-            return conf_fail(conf,
-                             "invalid value \"%.*s\" in \"link_window\" "
-                             "directive, expected a size from 64k to 1g",
-                             STR_ARG(word));
-    }
-    return 0;
-}
-
-static int set_keepalive(struct conf *conf, struct conf_scope *scope,
-                         const struct directive *row,
-                         const struct conf_node *node, void *field)
-{
-    struct backend_conf *c = conf_get(scope, &backend_module);
-    struct str word = conf_arg(node, 1), value;
-    (void)row;
-    (void)field;
-
-    if (!conf_parse_ms(word, &c->set.keepalive_ms) || !c->set.keepalive_ms ||
-        c->set.keepalive_ms > 3600000)
-        return conf_fail(conf,
-                         "invalid value \"%.*s\" in \"link_keepalive\" "
-                         "directive, expected a time of at most 1h",
-                         STR_ARG(word));
-    c->set.keepalive_timeout_ms = c->set.keepalive_ms * 3;
-    if (node->words_n == 2)
-        return 0;
-    word = conf_arg(node, 2);
-    if (!backend_word_is(word, STR("timeout"), &value) ||
-        !conf_parse_ms(value, &c->set.keepalive_timeout_ms))
-        return conf_fail(conf,
-                         "invalid parameter \"%.*s\", expected "
-                         "\"timeout=TIME\"",
-                         STR_ARG(word));
-    if (c->set.keepalive_timeout_ms <= c->set.keepalive_ms)
-        return conf_fail(conf,
-                         "the timeout of \"link_keepalive\" must be longer "
-                         "than \"%.*s\"",
-                         STR_ARG(conf_arg(node, 1)));
-    return 0;
-}
-
-static int set_max_clients(struct conf *conf, struct conf_scope *scope,
-                           const struct directive *row,
-                           const struct conf_node *node, void *field)
-{
-    struct str word = conf_arg(node, 1);
-    (void)scope;
-    (void)row;
-
-    if (!str_to_u64(word, SLUICE_SLOT_MAX, field))
-        return conf_fail(conf,
-                         "invalid value \"%.*s\" in \"max_clients\" "
-                         "directive, expected a number up to %d",
-                         STR_ARG(word), SLUICE_SLOT_MAX);
-    if (node->words_n == 3 &&
-        !str_eq(conf_arg(node, 2), STR("overflow=reject")))
-        return conf_fail(conf,
-                         "invalid parameter \"%.*s\", expected "
-                         "\"overflow=reject\"",
-                         STR_ARG(conf_arg(node, 2)));
     return 0;
 }
 

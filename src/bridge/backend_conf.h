@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * backend_conf.h - the directives of backend{}: the table and what a backend
- * is are in backend_conf.c, what becomes of its sessions in
- * backend_loss_conf.c.
+ * is are in backend_conf.c, how much of it there may be in
+ * backend_room_conf.c, what becomes of its sessions in backend_loss_conf.c.
  */
 #ifndef PENSTOCK_SRC_BRIDGE_BACKEND_CONF_H
 #define PENSTOCK_SRC_BRIDGE_BACKEND_CONF_H
@@ -15,6 +15,10 @@ struct backend_conf {
 
 /* "name=value" with the wanted name: its value. */
 bool backend_word_is(struct str word, struct str name, struct str *value);
+
+/* ---- backend_room_conf.c ---- */
+extern conf_setter backend_set_link_window, backend_set_keepalive,
+    backend_set_max_clients;
 
 /* ---- backend_loss_conf.c ---- */
 extern conf_setter backend_set_delivery, backend_set_on_loss, backend_set_drain;

@@ -3,8 +3,12 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/session.h"
+#include "bridge/upgrade.h"
 #include "claim.h"
 #include "serve/fields.h"
+
+#define RETRY_AFTER "5" /* seconds, to who finds no room */
 
 /* ---- what the request brings ---- */
 
@@ -51,6 +55,34 @@ struct str offer_cookie(struct request *r, const struct backend *b)
     return sticky_cookie_text(c, &r->eval, id);
 }
 
+/* ---- room ---- */
+
+/* NULL: the request is no handshake. */
+static struct session *session_of(const struct request *r)
+{
+    return r->handler == &websocket_handler ? r->handler_state : NULL;
+}
+
+static bool has_room(const struct pool *p, const struct request *r)
+{
+    const struct session *s = session_of(r);
+
+    /* One that is offered again is counted already. */
+    return !p->conf->set.max_clients || p->clients < p->conf->set.max_clients ||
+           (s && s->cid);
+}
+
+/* Only for another of its kind: a request ends by itself soon. */
+static bool make_room(struct pool *p, const struct request *r)
+{
+    if (!p->conf->set.evict_oldest || !session_of(r) ||
+        list_is_empty(&p->sessions))
+        return false;
+    session_fail(CONTAINER(p->sessions.next, struct session, in_pool),
+                 ENDING_EVICTED);
+    return true;
+}
+
 /* ---- who is asked ---- */
 
 static struct peer *pick(struct offer *o)
@@ -83,9 +115,10 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
         log_err(&r->log, "backend \"%.*s\" is not running", STR_ARG(pool));
         return false;
     }
-    if (p->conf->set.max_clients && p->clients >= p->conf->set.max_clients) {
+    if (!has_room(p, r) && !make_room(p, r)) {
         log_err(&r->log, "backend \"%.*s\" has %zu clients already",
                 STR_ARG(p->name), p->clients);
+        response_add(r, STR("Retry-After"), STR(RETRY_AFTER));
         o->status = 503;
         return false;
     }

@@ -288,6 +288,7 @@ static struct pool *pool_create(struct str name)
     p->name = str_n(copy, name.n);
     list_init(&p->backends);
     list_init(&p->losses);
+    list_init(&p->sessions);
     list_push_back(&bridge.pools, &p->link);
     return p;
 }

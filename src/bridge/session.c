@@ -391,6 +391,7 @@ static void finish(struct session *s, enum ending ending)
     s->close_code = (uint16_t)final_code(s, row);
     log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
               s->seq_in, s->seq_out);
+    list_remove(&s->in_pool);
     end_request(s); /* its log line may name the backend */
     limits_close(s);
     session_leave_backend(s);

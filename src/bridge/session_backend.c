@@ -23,7 +23,11 @@ static bool come(struct session *s, struct link *l, struct app *app)
     s->at_least_once =
         l->features & SLUICE_FEATURE_ALO && l->features & SLUICE_FEATURE_RESUME;
     s->closed_sent = false;
-    return link_client_bind(session_client(s), l, app);
+    if (!link_client_bind(session_client(s), l, app))
+        return false;
+    if (!session_is_over(s) && !list_is_linked(&s->in_pool))
+        list_push_back(&s->pool->sessions, &s->in_pool);
+    return true;
 }
 
 bool session_bind(struct session *s, struct link *l, struct app *app)

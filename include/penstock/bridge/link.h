@@ -183,9 +183,10 @@ struct pool {
     struct generation *generation; /* a reference, for conf */
     struct list backends;
     struct balance balance;
-    size_t clients;      /* those who have an id */
-    struct drain *drain; /* how its sessions are closed; NULL: they are not */
-    struct list losses;  /* of backends whose sessions wait for another */
+    struct list sessions; /* that have an id and live; the oldest is first */
+    size_t clients;       /* those who have an id */
+    struct drain *drain;  /* how its sessions are closed; NULL: they are not */
+    struct list losses;   /* of backends whose sessions wait for another */
     struct channels channels;
     bool retired; /* no longer configured: dies when its last backend does */
 };

@@ -63,6 +63,7 @@ struct pool_settings {
     uint64_t connect_timeout_ms; /* to its HELLO */
     uint64_t drain_timeout_ms;
     uint64_t max_clients; /* of one worker; 0: no limit */
+    bool evict_oldest;    /* a further session takes the oldest one's place */
     enum loss_mode loss_mode;
     uint64_t hold_ms;
     unsigned loss_code;    /* close code when a backend is lost for good */

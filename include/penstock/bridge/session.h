@@ -72,6 +72,7 @@ struct session {
         struct list all;        /* in bridge.sessions */
         struct loop_task grave; /* when it is in no list any more */
     };
+    struct list in_pool; /* pool.sessions */
     struct timer timer;
     struct log_ctx log;
     const struct ws_framing *framing; /* of the client's version */

@@ -126,12 +126,65 @@ static void answers_502_without_a_backend_and_503_when_full(void **state)
     struct paper *q = paper_ask("");
     assert_int_equal(p->verdict, VERDICT_PENDING);
     assert_int_equal(q->verdict, 503);
+    assert_non_null(strstr((char *)q->fields.p, "Retry-After=5;"));
     paper_free(q);
     paper_free(p);
     fake_close(fake_of(0));
     WORLD_WAIT(pool_find(STR("test"))->balance.peers[0].unready);
     p = paper_ask("");
     assert_int_equal(p->verdict, 502);
+    paper_free(p);
+}
+
+/* max_clients overflow=evict_oldest */
+static void the_oldest_session_makes_room(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t first, second, third;
+    world.pool.set.max_clients = 2;
+    world.pool.set.evict_oldest = true;
+    world_start(1);
+    struct paper *p = paper_open(b, &first);
+    struct paper *q = paper_open(b, &second);
+    struct paper *r = paper_ask("");
+    struct sluice_frame f = fake_expect(b, SLUICE_CLOSED);
+    struct sluice_closed c;
+    assert_int_equal(sluice_closed_get(&c, &f), 0);
+    assert_int_equal(c.cid, first);
+    assert_int_equal(c.code, 1013);
+    assert_int_equal(c.cause, SLUICE_CAUSE_LIMIT);
+    paper_expect(p, "\x88\2\3\xf5", 4);
+    third = fake_expect(b, SLUICE_OPEN).header.cid;
+    fake_accept_client(b, third, NULL);
+    paper_expect_101(r);
+    fake_expect(b, SLUICE_OPENED);
+    /* The next one takes the place of the second. */
+    struct paper *s = paper_ask("");
+    f = fake_expect(b, SLUICE_CLOSED);
+    assert_int_equal(f.header.cid, second);
+    paper_free(p);
+    paper_free(q);
+    paper_free(r);
+    paper_free(s);
+}
+
+/* One whose backend is lost before it answered has its place already. */
+static void being_offered_again_takes_no_further_room(void **state)
+{
+    (void)state;
+    world.pool.set.max_clients = 1;
+    world.pool.set.evict_oldest = true;
+    world_start(2);
+    struct paper *p = paper_ask("");
+    struct session *s = CONTAINER(bridge.sessions.next, struct session, all);
+    bool on_first = strcmp(s->link->backend->path, fake_of(0)->path) == 0;
+    struct fake *b = fake_of(!on_first), *other = fake_of(on_first);
+    uint64_t cid = fake_expect(b, SLUICE_OPEN).header.cid;
+    fake_close(b);
+    assert_int_equal(fake_expect(other, SLUICE_OPEN).header.cid, cid);
+    fake_accept_client(other, cid, NULL);
+    paper_expect_101(p);
     paper_free(p);
 }
 
@@ -429,6 +482,8 @@ int main(void)
         WORLD_TEST(a_trusted_proxy_says_what_is_the_same_origin),
         WORLD_TEST(only_reports_origins_when_told),
         WORLD_TEST(answers_502_without_a_backend_and_503_when_full),
+        WORLD_TEST(the_oldest_session_makes_room),
+        WORLD_TEST(being_offered_again_takes_no_further_room),
         WORLD_TEST(tells_the_backend_all_about_the_request),
         WORLD_TEST(passes_the_choice_and_the_fields_of_the_backend_on),
         WORLD_TEST(refuses_an_accept_that_could_break_the_answer),
