@@ -210,6 +210,16 @@ static const struct directive backend_directives[] = {
                 "one with 1013.  0: no limit.",
     },
     {
+        .name = "allow_raw",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = FIELD(allow_raw),
+        .default_text = "off",
+        .help = "May a backend write WebSocket frames to its clients itself "
+                "(RAW).",
+    },
+    {
         .name = "cross_backend",
         .contexts = CONF_BACKEND,
         .arity = ARGS_FLAG,

@@ -223,6 +223,8 @@ static int dispatch_client(struct link *l, struct session *s,
         return session_take_data(s, f);
     if (type == SLUICE_PING || type == SLUICE_PONG)
         return session_take_control(s, f);
+    if (type == SLUICE_RAW)
+        return session_take_raw(s, f);
     if (type == SLUICE_CLOSE)
         return session_take_close(s, f);
     if (type == SLUICE_ACCEPT)
@@ -346,6 +348,7 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_CONT:
     case SLUICE_PING:
     case SLUICE_PONG:
+    case SLUICE_RAW:
     case SLUICE_PAUSE:
     case SLUICE_UNPAUSE:
     case SLUICE_SUBSCRIBE:
@@ -369,7 +372,6 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_RESUME:
     case SLUICE_RESUME_END:
     case SLUICE_STATE:
-    case SLUICE_RAW:
     case SLUICE_BSTREAM:
     case SLUICE_DELIVERED:
     case SLUICE_PRESENCE:

@@ -63,14 +63,20 @@ void session_send_close(struct session *s, unsigned code, struct str reason)
 
 /* ---- messages of the backend ---- */
 
+static bool has_credit(const struct session *s)
+{
+    return s->outstanding_out < s->window_out &&
+           s->link->outstanding_out < s->link->window_out;
+}
+
 static int check_data(struct session *s, const struct sluice_frame *f)
 {
     bool starts = f->header.type != SLUICE_CONT;
 
-    if (!s->stream || !s->accepted || starts == (s->out_opcode != 0))
+    if (!s->stream || !s->accepted || starts == (s->out_opcode != 0) ||
+        s->out_raw)
         return -SLUICE_ERROR_BAD_STATE;
-    if (s->outstanding_out >= s->window_out ||
-        s->link->outstanding_out >= s->link->window_out)
+    if (!has_credit(s))
         return -SLUICE_ERROR_FLOW_CONTROL;
     if (starts)
         s->out_text = (struct utf8){0};
@@ -177,6 +183,143 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
         tell_flushed(s, session_queued(s));
     return 0;
 }
+
+/* ---- frames that the backend makes itself ---- */
+
+/* What is reserved stays so, and RSV1 is the extension's: on the first frame of
+ * a message, when it was agreed on. */
+static int check_raw_head(const struct session *s, const struct ws_header *h)
+{
+    bool starts = h->opcode == WS_TEXT || h->opcode == WS_BINARY;
+
+    if (h->rsv && !(h->rsv == WS_RSV1 && starts && s->deflate))
+        return -SLUICE_ERROR_WS_PROTOCOL;
+    switch (h->opcode) {
+    case WS_TEXT:
+    case WS_BINARY:
+        return s->out_opcode ? -SLUICE_ERROR_BAD_STATE : 0;
+    case WS_CONT:
+        return s->out_raw ? 0 : -SLUICE_ERROR_BAD_STATE;
+    case WS_CLOSE:
+    case WS_PING:
+    case WS_PONG:
+        if (h->fin && h->length <= WS_CONTROL_MAX)
+            return 0;
+        break;
+    }
+    return -SLUICE_ERROR_WS_PROTOCOL;
+}
+
+/* Text is checked, unless it is compressed. */
+static int check_raw_text(struct session *s, const struct ws_header *h,
+                          struct str data)
+{
+    if (h->opcode != WS_CONT) {
+        s->out_text = (struct utf8){0};
+        s->out_packed = h->rsv != 0;
+    }
+    bool text = h->opcode == WS_TEXT ||
+                (h->opcode == WS_CONT && s->out_opcode == WS_TEXT);
+    if (!text || s->out_packed)
+        return 0;
+    if (!utf8_next(&s->out_text, (const uint8_t *)data.p, data.n) ||
+        (h->fin && !utf8_is_complete(&s->out_text)))
+        return -SLUICE_ERROR_BAD_UTF8;
+    return 0;
+}
+
+/* A Close ends the session however it was written. */
+static int take_raw_close(struct session *s, const struct sluice_frame *raw)
+{
+    struct sluice_frame f = {
+        .header = {.type = SLUICE_CLOSE, .cid = s->cid},
+    };
+    uint8_t *p = raw->payload.p;
+    size_t n = raw->payload.n;
+
+    if (n == 1)
+        return -SLUICE_ERROR_WS_PROTOCOL;
+    if (n) {
+        f.header.aux = (uint16_t)(p[0] << 8 | p[1]);
+        f.header.length = (uint32_t)n - 2;
+        f.payload = (struct span){p + 2, n - 2};
+        if (!f.header.aux)
+            return -SLUICE_ERROR_WS_PROTOCOL;
+    }
+    return session_take_close(s, &f);
+}
+
+static void spend_raw(struct session *s, const struct sluice_raw *w)
+{
+    s->outstanding_out += (uint32_t)w->data.n;
+    s->link->outstanding_out += w->data.n;
+    s->active_ms = (uint32_t)clock_now_ms();
+}
+
+/* The client's version has neither opcodes nor bits. */
+static void skip_raw(struct session *s, const struct sluice_raw *w)
+{
+    link_send_error(s->link, s->cid, SLUICE_ERROR_UNSUPPORTED, SLUICE_RAW,
+                    SLUICE_SEVERITY_INFO, WS_CLOSE_UNSUPPORTED,
+                    "the client's version has no such frames");
+    spend_raw(s, w);
+    s->flushed_out += (uint32_t)w->data.n;
+    tell_flushed(s, session_queued(s));
+}
+
+static void put_raw(struct session *s, const struct ws_header *h,
+                    const struct sluice_raw *w)
+{
+    put_frame(s, h, w->data.p);
+    spend_raw(s, w);
+    if (ws_is_control(h->opcode))
+        return;
+    if (s->deflate && h->rsv)
+        s->deflate->stale = true; /* the client's window moves on */
+    if (h->opcode != WS_CONT)
+        s->out_opcode = (uint8_t)h->opcode;
+    s->out_raw = !h->fin;
+    if (h->fin) {
+        s->out_opcode = 0;
+        message_ended(s);
+        session_share_waiting(s);
+    }
+}
+
+int session_take_raw(struct session *s, const struct sluice_frame *f)
+{
+    struct sluice_raw w;
+
+    int rc = sluice_raw_get(&w, f);
+    if (rc < 0)
+        return rc;
+    struct ws_header h = {
+        .opcode = (enum ws_opcode)(w.head & 0x0f),
+        .fin = w.head & 0x80,
+        .rsv = w.head >> 4 & 7,
+        .length = w.data.n,
+    };
+    if (!s->stream || !s->accepted)
+        return -SLUICE_ERROR_BAD_STATE;
+    if (s->close_sent)
+        return 0;
+    if (!has_credit(s))
+        return -SLUICE_ERROR_FLOW_CONTROL;
+    if (s->framing->alphabet == WS_ALPHABET_HIXIE) {
+        skip_raw(s, &w);
+        return 0;
+    }
+    rc = check_raw_head(s, &h);
+    if (rc == 0 && h.opcode == WS_CLOSE)
+        return take_raw_close(s, f);
+    if (rc == 0 && !ws_is_control(h.opcode))
+        rc = check_raw_text(s, &h, w.data);
+    if (rc == 0)
+        put_raw(s, &h, &w);
+    return rc;
+}
+
+/* ---- control frames ---- */
 
 int session_take_control(struct session *s, const struct sluice_frame *f)
 {

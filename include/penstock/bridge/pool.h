@@ -74,6 +74,7 @@ struct pool_settings {
     uint64_t drain_jitter_ms;
     unsigned drain_code;
     bool drain_is_set;
+    bool allow_raw;     /* it may make frames to clients itself */
     bool cross_backend; /* broadcasts reach clients of its siblings */
     const struct balance_method *method;
     bool method_said;

@@ -129,6 +129,8 @@ struct session {
     bool discarding : 1;    /* the rest of a message whose beginning is lost */
     bool at_least_once : 1;
     bool closed_sent : 1; /* CLOSED, on this link */
+    bool out_raw : 1;     /* the message from the backend comes as RAW */
+    bool out_packed : 1;  /* and is compressed */
     uint8_t on_loss;      /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
     bool eof : 1;
     char client[]; /* its IP address */
@@ -233,6 +235,7 @@ void session_discard(struct session *s);
  * code ---- */
 int session_take_data(struct session *s, const struct sluice_frame *f);
 int session_take_control(struct session *s, const struct sluice_frame *f);
+int session_take_raw(struct session *s, const struct sluice_frame *f);
 int session_take_close(struct session *s, const struct sluice_frame *f);
 void session_send_control(struct session *s, unsigned opcode, const void *p,
                           size_t n);
