@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSD-2-Clause
+'use strict';
+const { Backend } = require('./lib/backend');
+const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./lib/flow');
+
+module.exports = { Backend, CONNECTING, OPEN, CLOSING, CLOSED };

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-2-Clause
+import penstock from './index.js';
+
+export const { Backend, CONNECTING, OPEN, CLOSING, CLOSED } = penstock;
+export default penstock;

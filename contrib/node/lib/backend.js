@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: BSD-2-Clause
+'use strict';
+const crypto = require('crypto');
+const EventEmitter = require('events');
+const fs = require('fs');
+const net = require('net');
+const { TYPE, TAG, FEATURE, OPT, EVENT, u32, tlv, tlvOpt, tlvPattern, loOf,
+  hiOf, payload } = require('./codec');
+const { Link } = require('./link');
+const { Conn, toBytes, channelOf } = require('./conn');
+const { OPEN } = require('./flow');
+
+const KINDS = { exact: 0, prefix: 1, suffix: 2, regex: 3 };
+const VERSIONS = { 13: 1, 8: 2, 7: 4, 76: 8, 75: 16 };
+const HANDLERS = ['accept', 'open', 'resume', 'detach', 'message', 'fragment',
+  'ping', 'pong', 'drain', 'error', 'close', 'http'];
+
+// PENSTOCK_RESUME_OF: boot ids, in decimal or 0x hexadecimal, by commas.
+function predecessors() {
+  return (process.env.PENSTOCK_RESUME_OF || '').split(',')
+    .filter((x) => /^\s*(0x[0-9a-f]+|\d+)\s*$/i.test(x)).slice(0, 16)
+    .map((x) => {
+      const b = Buffer.alloc(8);
+      b.writeBigUInt64LE(BigInt.asUintN(64, BigInt(x.trim())));
+      return tlv(TAG.RESUME_OF, b);
+    });
+}
+
+class App {
+  constructor(backend, options, handlers) {
+    this.backend = backend;
+    this.name = options.name || backend.name;
+    this.handlers = handlers;
+    this.text = options.text || 'string';
+    this.manualAck = Boolean(options.manualAck);
+    this.protocols = options.protocols || [];
+    this.onMessage = typeof handlers.message === 'function';
+    for (const name of Object.keys(handlers))
+      if (!HANDLERS.includes(name) || typeof handlers[name] !== 'function')
+        throw new TypeError(`${name} is not a handler`);
+    this.tlvs = this.register(options);
+  }
+
+  register(o) {
+    const list = [tlv(TAG.NAME, this.name)];
+    const path = o.path instanceof RegExp ? o.path.source : o.path;
+    const kind = o.path instanceof RegExp ? 'regex' : o.pathKind || 'prefix';
+    if (!(kind in KINDS)) throw new TypeError(`${kind} is no kind of a path`);
+    if (o.host) list.push(tlvPattern(TAG.HOST_PATTERN, 0, o.host));
+    if (path) list.push(tlvPattern(TAG.PATH_PATTERN, KINDS[kind], path));
+    for (const origin of o.origins || [])
+      list.push(origin instanceof RegExp
+        ? tlvPattern(TAG.ORIGIN_PATTERN, 3, origin.source)
+        : tlvPattern(TAG.ORIGIN_PATTERN, 0, origin));
+    for (const p of this.protocols) list.push(tlv(TAG.SUBPROTOCOL, p));
+    const h = this.handlers;
+    list.push(tlvOpt(OPT.EVENT_MASK, EVENT.OPENED | (h.ping ? EVENT.PING : 0) |
+      (h.pong ? EVENT.PONG : 0) | (h.fragment ? EVENT.FRAGMENTS : 0) |
+      (h.http ? EVENT.HTTP_DONE : 0)));
+    if (o.idleTimeout) list.push(tlvOpt(OPT.IDLE_TIMEOUT_MS, o.idleTimeout));
+    if (o.maxMessage) list.push(tlvOpt(OPT.MAX_MESSAGE, o.maxMessage));
+    if (o.autoPong === false)
+      list.push(tlvOpt(OPT.AUTO_PONG, Buffer.from([0])));
+    if (o.streamThreshold)
+      list.push(tlvOpt(OPT.STREAM_THRESHOLD, o.streamThreshold));
+    if (o.versions) {
+      let mask = 0;
+      for (const v of o.versions) {
+        if (!VERSIONS[v]) throw new TypeError(`${v} is no version`);
+        mask |= VERSIONS[v];
+      }
+      list.push(tlvOpt(OPT.VERSIONS, mask));
+    }
+    if (o.maxClients) list.push(tlv(TAG.MAX_CLIENTS, u32(o.maxClients)));
+    const all = Buffer.concat(list);
+    if (all.length > 16384) throw new RangeError('the texts are too long');
+    return all;
+  }
+
+  call(name, a, b, c, d, e) {
+    const { handlers } = this;
+    if (handlers[name] === undefined) return undefined;
+    try {
+      return handlers[name](a, b, c, d, e);
+    } catch (error) {
+      this.backend.fail(error);
+      return undefined;
+    }
+  }
+
+  decide(conn) {
+    let answer;
+    if (this.handlers.accept) {
+      try {
+        answer = this.handlers.accept(conn.request, conn);
+      } catch (e) {
+        conn.reject({ status: 500 });
+        this.backend.fail(e);
+        return;
+      }
+      if (answer && typeof answer.then === 'function') {
+        answer.then((a) => this.answer(conn, a)).catch((e) => {
+          conn.reject({ status: 500 });
+          this.backend.fail(e);
+        });
+        return;
+      }
+    }
+    try {
+      this.answer(conn, answer);
+    } catch (e) {
+      conn.reject({ status: 500 });
+      this.backend.fail(e);
+    }
+  }
+
+  answer(conn, answer) {
+    if (conn.gone || conn.answered) return;
+    if (typeof answer === 'number') conn.reject({ status: answer });
+    else if (answer === false) conn.reject({ status: 403 });
+    else if (answer && (answer.status || answer.pass)) conn.reject(answer);
+    else
+      conn.accept({ protocol: this.protocols.find(
+        (p) => conn.request.protocols.includes(p)), ...answer });
+  }
+
+  resume(conn) {
+    const info = conn.request.resume ||
+      { firstSeq: 1, nextOutSeq: 1, unacked: 0, foreign: false,
+        truncated: false, dead: false };
+    conn.answered = conn.resumed = true;
+    conn.readyState = OPEN;
+    conn.protocol = conn.request.protocols[0] || '';
+    conn.seqIn = conn.seqDone = (info.firstSeq - 1) >>> 0;
+    conn.seqOut = (info.nextOutSeq - 1) >>> 0;
+    if (this.handlers.resume)
+      this.call('resume', conn, conn.request.state, info);
+    else
+      this.call('open', conn);
+  }
+}
+
+// Events: error (with a listener; else thrown), listening, link (ready or
+// lost: the number of links).
+class Backend extends EventEmitter {
+  constructor(options = {}) {
+    super();
+    if (typeof options === 'string') options = { name: options };
+    this.name = options.name || 'backend';
+    this.options = options;
+    this.maxBuffered = options.maxBuffered || 64 * 1024 * 1024;
+    this.bootId = crypto.randomBytes(8).readBigUInt64LE() || 1n;
+    this.resumeOf = predecessors();
+    this.apps = [];
+    this.links = new Set();
+    this.servers = [];
+    this.stopping = null;
+    this.onEmpty = null;
+    this.signals = [];
+  }
+
+  app(options, handlers) {
+    if (handlers === undefined) {
+      handlers = options;
+      options = {};
+    }
+    if (this.servers.length || this.links.size)
+      throw new Error('apps are added before run()');
+    if (this.apps.length === 64) throw new Error('64 apps at most');
+    const app = new App(this, options, handlers);
+    if (this.apps.some((a) => a.name === app.name))
+      throw new Error(`there is an app ${app.name} already`);
+    this.apps.push(app);
+    return app;
+  }
+
+  // A path, { path }, { fd }, or where the environment says: LISTEN_FDS, then
+  // PENSTOCK_SOCKET, then descriptor 3.
+  async run(where = this.options) {
+    if (typeof where === 'string') where = { path: where };
+    if (this.options.signals !== false && !this.signals.length)
+      this.catchSignals();
+    const path = where.path || where.socket;
+    const fds = Number(process.env.LISTEN_FDS) || 0;
+    const pid = process.env.LISTEN_PID;
+    if (path) await this.listenPath(path);
+    else if (where.fd !== undefined) await this.listen({ fd: where.fd });
+    else if (fds > 0 && fds <= 64 && (!pid || Number(pid) === process.pid))
+      for (let i = 0; i < fds; i++) await this.listen({ fd: 3 + i });
+    else if (process.env.PENSTOCK_SOCKET)
+      await this.listenPath(process.env.PENSTOCK_SOCKET);
+    else await this.listen({ fd: 3 });
+    this.emit('listening');
+    return this;
+  }
+
+  catchSignals() {
+    const stop = () => this.close(this.options.grace);
+    for (const name of ['SIGTERM', 'SIGINT']) {
+      process.on(name, stop);
+      this.signals.push([name, stop]);
+    }
+  }
+
+  listen(options) {
+    return new Promise((resolve, reject) => {
+      const server = net.createServer((socket) => this.adopt(socket));
+      server.once('error', reject);
+      server.listen(options, () => {
+        server.off('error', reject);
+        server.on('error', (e) => this.fail(e));
+        this.servers.push(server);
+        resolve(server);
+      });
+    });
+  }
+
+  // Mode 0660.  What is left of an earlier run is replaced, a socket on which
+  // somebody answers, or anything else, is not.
+  async listenPath(path) {
+    if (Buffer.byteLength(path) > 107) throw new RangeError(`${path}: too long`);
+    let stat = null;
+    try {
+      stat = fs.lstatSync(path);
+    } catch (e) {
+      if (e.code !== 'ENOENT') throw e;
+    }
+    if (stat !== null) {
+      const error = (code) => Object.assign(
+        new Error(`${path}: ${code}`), { code });
+      if (!stat.isSocket()) throw error('EEXIST');
+      if (!await isDead(path)) throw error('EADDRINUSE');
+      fs.unlinkSync(path);
+    }
+    // Nobody may connect between bind and chmod; a thread has no umask.
+    let before = null;
+    try {
+      before = process.umask(0o117);
+    } catch { /* chmod below */ }
+    let listening;
+    try {
+      listening = this.listen({ path });
+    } finally {
+      if (before !== null) process.umask(before);
+    }
+    await listening;
+    fs.chmodSync(path, 0o660);
+  }
+
+  // A connected socket of a gateway.
+  adopt(socket) {
+    if (this.stopping) {
+      socket.destroy();
+      return;
+    }
+    this.links.add(new Link(this, socket));
+  }
+
+  lost(link) {
+    this.links.delete(link);
+    this.looksEmpty();
+  }
+
+  // An error of the application's.  Without a listener it is thrown as any
+  // other, but not through us: what we were at is finished first.
+  fail(error) {
+    if (this.listenerCount('error') > 0)
+      process.nextTick(() => this.emit('error', error));
+    else
+      process.nextTick(() => { throw error; });
+  }
+
+  guard(callback, ...args) {
+    try {
+      callback(...args);
+    } catch (e) {
+      this.fail(e);
+    }
+  }
+
+  // ---- clients ----
+
+  * conns(app) {
+    for (const link of this.links)
+      for (const f of link.flows)
+        if (f instanceof Conn && f.readyState === OPEN && !f.gone &&
+            (!app || f.app === app || f.app.name === app))
+          yield f;
+  }
+
+  find(id) {
+    for (const link of this.links) {
+      const f = link.at(loOf(id), hiOf(id));
+      if (f instanceof Conn) return f;
+    }
+    return null;
+  }
+
+  group(data, options) {
+    const binary = options.binary === undefined
+      ? typeof data !== 'string' : options.binary;
+    return { data: toBytes(data), opcode: binary ? 2 : 1,
+      except: options.except ? [idOf(options.except)] : [] };
+  }
+
+  // To all clients (of the app), at every gateway process.  False: a gateway
+  // is slow to read.
+  broadcast(data, options = {}) {
+    const g = this.group(data, options);
+    const app = options.app;
+    const at = app ? this.apps.findIndex((a) => a === app || a.name === app)
+      : -1;
+    if (app && at === -1) throw new Error('there is no such app');
+    return this.each(g.data.length, 20, (link) => {
+      const id = app ? link.appIds[at] : 0;
+      if (app && !id) return;
+      link.out.frame(TYPE.BROADCAST, 0, 0, 0, 0, payload.broadcast(
+        g.opcode, options.ownOnly ? 2 : 0, id, g.except, g.data));
+    });
+  }
+
+  // To all who are in the channel, of every backend of the pool.
+  publish(channel, data, options = {}) {
+    const g = this.group(data, options);
+    channelOf(channel);
+    const except = g.except[0] || 0;
+    const body = payload.publish(g.opcode, channel, g.data);
+    return this.each(body.length, 0, (link) => {
+      if (link.features & FEATURE.CHANNELS)
+        link.out.frame(TYPE.PUBLISH, 0, 0, loOf(except), hiOf(except), body);
+    });
+  }
+
+  // To these, conns or ids.
+  msend(list, data, options = {}) {
+    const g = this.group(data, options);
+    const all = Array.from(list, idOf);
+    return this.each(g.data.length, 16, (link) => {
+      const own = all.filter((id) => link.at(loOf(id), hiOf(id)) !== null);
+      const max = Math.floor((link.peerMaxFrame - 8 - g.data.length) / 8);
+      for (let i = 0; i < own.length; i += max)
+        link.out.frame(TYPE.MSEND, 0, 0, 0, 0,
+          payload.msend(g.opcode, own.slice(i, i + max), g.data));
+    });
+  }
+
+  each(n, around, put) {
+    let go = true;
+    for (const link of this.links) {
+      if (!link.room(n, around)) continue;
+      put(link);
+      link.dirty();
+      if (link.slow) go = false;
+    }
+    return go;
+  }
+
+  // A line into the gateway's error log; levels as in syslog.
+  log(text, level = 4) {
+    for (const link of this.links) {
+      if (!link.ready || link.dead || link.slow) continue;
+      link.out.frame(TYPE.LOG, 0, level, 0, 0,
+        Buffer.from(String(text).slice(0, 1000)));
+      link.dirty();
+      return;
+    }
+    process.stderr.write(`${this.name}: ${text}\n`);
+  }
+
+  // ---- the end ----
+
+  // 'drain': clients stay until they leave or the time is over; 'handover':
+  // other backends get them.  No new ones come.
+  goaway(mode = 'drain', graceMs = 0) {
+    if (mode !== 'drain' && mode !== 'handover')
+      throw new TypeError('drain or handover');
+    for (const link of this.links)
+      link.goaway(mode === 'handover' ? 1 : 0, graceMs);
+  }
+
+  // No new clients; the others go to other backends, or have that long.
+  close(graceMs = 1000) {
+    if (this.stopping) return this.stopping;
+    for (const [name, stop] of this.signals) process.off(name, stop);
+    this.signals = [];
+    const paths = this.servers.map((s) => new Promise((r) => s.close(r)));
+    this.stopping = new Promise((resolve) => {
+      const timer = setTimeout(() => this.onEmpty(), graceMs);
+      this.onEmpty = () => {
+        this.onEmpty = null;
+        clearTimeout(timer);
+        for (const link of [...this.links]) link.bye();
+        Promise.all(paths).then(() => resolve());
+      };
+    });
+    this.goaway('handover', graceMs);
+    this.looksEmpty();
+    return this.stopping;
+  }
+
+  looksEmpty() {
+    if (this.onEmpty === null) return;
+    for (const link of this.links) if (link.flows.size > 0) return;
+    const done = this.onEmpty;
+    setImmediate(() => { if (this.onEmpty === done) done(); });
+  }
+}
+
+function idOf(x) {
+  return typeof x === 'number' ? x : x.id;
+}
+
+function isDead(path) {
+  return new Promise((resolve) => {
+    const socket = net.connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once('error', (e) => resolve(e.code === 'ECONNREFUSED'));
+  });
+}
+
+module.exports = { Backend };
