@@ -10,6 +10,7 @@ import unittest
 from support.certificates import Authority
 from support.nginx import CompareTestCase, Nginx
 from support.penstock import PenstockTestCase, free_port
+from support.raw import Raw
 
 SHOW = (
     'return 200 "$remote_addr|$remote_port|$realip_remote_addr'
@@ -209,6 +210,45 @@ class ProxyProtocolTlsTest(PenstockTestCase):
             with context.wrap_socket(raw) as s:
                 s.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
                 self.assertIn(b"https 192.0.2.1", s.makefile("rb").read())
+
+
+class OutTest(PenstockTestCase):
+    CONFIG = """
+events { }
+http {
+    access_log off;
+    server {
+        listen 127.0.0.1:@PORT@;
+        location /v1 { proxy_pass http://127.0.0.1:@PORT2@; proxy_protocol on; }
+        location /v2 { proxy_pass http://127.0.0.1:@PORT2@; proxy_protocol v2; }
+        location /off { proxy_pass http://127.0.0.1:@PORT@/bare; }
+        location /tls { proxy_pass https://127.0.0.1:@PORT2@; proxy_protocol v1; }
+        location /bare { return 200 "no $http_connection"; }
+    }
+    server {
+        listen 127.0.0.1:@PORT2@ proxy_protocol;
+        return 200 "$proxy_protocol_addr|$proxy_protocol_port|$connection_requests";
+    }
+}
+"""
+
+    def ask(self, s, path):
+        s.send(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")
+        return s.answer()
+
+    def test_proxy_protocol_tells_upstreams_who_the_client_is(self):
+        p = self.penstock(self.CONFIG)
+        with Raw(p.port()) as s:
+            mine = s.s.getsockname()[1]
+            for path in ("/v1", "/v2", "/v1", "/v2"):
+                with self.subTest(path):
+                    # Each request has a connection of its own.
+                    self.assertEqual(
+                        self.ask(s, path).text, f"127.0.0.1|{mine}|1"
+                    )
+            self.assertEqual(self.ask(s, "/off").status, 200)
+            self.assertEqual(self.ask(s, "/tls").status, 500)
+        p.wait_for_log("proxy_protocol can not be used with https://")
 
 
 if __name__ == "__main__":

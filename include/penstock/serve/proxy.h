@@ -209,7 +209,8 @@ struct proxy {
     struct spool spool;
     struct proxy_cache *cache; /* NULL: none has to do with it */
     bool keep;                 /* the connection may be kept */
-    bool renews; /* a 304 for what is cached; its end is awaited */
+    unsigned protocol; /* the PROXY protocol's version; 0: none is spoken */
+    bool renews;       /* a 304 for what is cached; its end is awaited */
     struct http_head response;
     struct stream *client_stream; /* in a tunnel */
     uint64_t tunnel_sent;

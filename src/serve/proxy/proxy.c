@@ -131,6 +131,7 @@ static void connected(struct proxy *p)
     log_debug(&p->request->log, "http upstream connection to %.*s is there",
               STR_ARG(p->request->upstream_peer));
     request_doing(p->request, "sending request to upstream");
+    proxy_socket_announce(p);
     proxy_send_request(p);
 }
 
@@ -204,8 +205,11 @@ static int try_peer(struct proxy *p)
         r->upstream_peer = this_try(p)->address;
         request_doing(r, "connecting to upstream");
 
+        /* One that speaks for a client is of no use to another. */
         struct upstream_conn *c =
-            upstream_take_idle(p->upstream, peer, &p->ssl, p->dial.local);
+            p->protocol
+                ? NULL
+                : upstream_take_idle(p->upstream, peer, &p->ssl, p->dial.local);
         if (c) {
             stream_hand_over(c->stream, &proxy_upstream_events, c);
             adopt(p, c);
@@ -331,7 +335,7 @@ void proxy_upstream_timeout(struct upstream_conn *c)
 static void part(struct proxy *p, int verdict)
 {
     bool keep = verdict == VERDICT_DONE && p->response_ended && p->keep &&
-                p->conn && !proxy_request_is_left(p);
+                p->conn && !p->protocol && !proxy_request_is_left(p);
 
     if (p->conn && verdict == VERDICT_DONE)
         balance_succeeded(&p->upstream->balance, p->conn->peer, clock_now_ms());
@@ -385,12 +389,13 @@ int proxy_ask(struct proxy *p)
         return VERDICT_PENDING;
     int verdict = proxy_ssl_choose(p);
     if (verdict == VERDICT_DECLINED)
+        verdict = proxy_socket_choose(p);
+    if (verdict == VERDICT_DECLINED)
         verdict = proxy_make_head(p, p->request->upstream_uri);
     if (verdict != VERDICT_DECLINED)
         return verdict;
     if (p->request->body_discarded)
         buf_clear(&p->body); /* what came while the name was resolved */
-    proxy_socket_choose(p);
     upstream_ask(p);
     return try_peer(p);
 }

@@ -32,7 +32,9 @@ bool proxy_ssl_log_error(const struct proxy *p, const struct upstream_conn *c);
 void proxy_ssl_forget(struct upstream_conn *c);
 
 /* proxy_socket.c: sockets to the peers of this request. */
-void proxy_socket_choose(struct proxy *p);
+int proxy_socket_choose(struct proxy *p); /* a status, or DECLINED */
+/* The PROXY protocol header, on a new connection. */
+void proxy_socket_announce(struct proxy *p);
 
 /* accel.c: a field of that family; where X-Accel-Redirect leads (p NULL:
  * nowhere), and going there: the verdict of what answers. */

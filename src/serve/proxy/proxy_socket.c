@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How an upstream's socket is made: proxy_bind and its options. */
 #include "base/check.h"
+#include "http/proxy_protocol.h"
 #include "proxy_parts.h"
 
 struct proxy_socket_conf {
     struct value *bind; /* NULL: the kernel chooses */
     bool keepalive;
+    unsigned protocol;       /* version of the PROXY protocol; 0: none */
     uint64_t sndbuf, rcvbuf; /* bytes; 0: the kernel's */
 };
 
@@ -23,7 +25,7 @@ static int read_local(struct str text, struct address *out)
     return address_from_ip(out, str_slice(text, 0, colon), (uint16_t)port);
 }
 
-void proxy_socket_choose(struct proxy *p)
+int proxy_socket_choose(struct proxy *p)
 {
     struct request *r = p->request;
     const struct proxy_socket_conf *c = request_conf(r, &proxy_socket_module);
@@ -33,17 +35,34 @@ void proxy_socket_choose(struct proxy *p)
         .sndbuf = (int)c->sndbuf,
         .rcvbuf = (int)c->rcvbuf,
     };
+    p->protocol = c->protocol;
+    if (p->protocol && r->upstream_tls) {
+        /* It would have to go before the handshake. */
+        log_err(&r->log, "proxy_protocol can not be used with https://");
+        return 500;
+    }
     if (!c->bind)
-        return;
+        return VERDICT_DECLINED;
     struct str text = value_eval(c->bind, &r->eval);
     struct address *local = arena_alloc(r->arena, sizeof *local);
     if (!text.n)
-        return;
-    if (read_local(text, local) == -1) {
+        return VERDICT_DECLINED;
+    if (read_local(text, local) == -1)
         log_err(&r->log, "invalid local address \"%.*s\"", STR_ARG(text));
-        return;
-    }
-    p->dial.local = local;
+    else
+        p->dial.local = local;
+    return VERDICT_DECLINED;
+}
+
+void proxy_socket_announce(struct proxy *p)
+{
+    const struct request *r = p->request;
+    char header[PROXY_PROTOCOL_OUT_MAX];
+
+    if (p->protocol)
+        stream_put(p->conn->stream, header,
+                   proxy_protocol_write(header, p->protocol, request_remote(r),
+                                        request_local(r)));
 }
 
 static int set_bind(struct conf *conf, struct conf_scope *scope,
@@ -73,6 +92,9 @@ static int set_bind(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
+static const struct conf_enum protocols[] = {
+    {"off", 0}, {"on", 1}, {"v1", 1}, {"v2", 2}, {NULL, 0}};
+
 enum { EVERYWHERE = CONF_HTTP | CONF_SERVER | CONF_LOCATION };
 
 #define FIELD(name) offsetof(struct proxy_socket_conf, name)
@@ -86,6 +108,17 @@ static const struct directive socket_directives[] = {
      .offset = FIELD(bind),
      .default_text = "off",
      .help = "The local address that upstreams are dialled from."},
+    {.name = "proxy_protocol",
+     .syntax = "off | on | v1 | v2",
+     .contexts = EVERYWHERE,
+     .arity = ARGS_1,
+     .set = conf_set_enum,
+     .offset = FIELD(protocol),
+     .data = protocols,
+     .default_text = "off",
+     .help = "Tell upstreams who the client is with a PROXY protocol header "
+             "(on: version 1) before the request; every request then has a "
+             "connection of its own, without TLS."},
     {.name = "proxy_socket_keepalive",
      .contexts = EVERYWHERE,
      .arity = ARGS_FLAG,

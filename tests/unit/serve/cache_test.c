@@ -89,7 +89,7 @@ static void evicts_the_oldest_above_a_size(void **state)
     struct cache_hash h[4], out[4];
 
     for (int i = 0; i < 4; i++) {
-        h[i] = cache_hash_of(str_n("abcd" + i, 1));
+        h[i] = cache_hash_of(str_n(&"abcd"[i], 1));
         assert_true(cache_index_stored(&cache, &h[i], 4096));
     }
     assert_int_equal(cache_index_evict(&cache, 0, out, 4), 0);
