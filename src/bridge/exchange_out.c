@@ -157,8 +157,7 @@ static int take_body(struct exchange *x, const struct sluice_frame *f)
         (data.n > x->left || (last && data.n < x->left)))
         return -SLUICE_ERROR_HANDSHAKE;
     x->left -= data.n;
-    x->outstanding_out += (uint32_t)data.n;
-    x->link->outstanding_out += data.n;
+    link_client_spend(exchange_client(x), data.n);
     struct iovec iov = {data.p, data.n};
     bool room = request_send_body(r, &iov, 1, last);
     if (last) {

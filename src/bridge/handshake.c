@@ -378,8 +378,7 @@ int upgrade_body(struct session *s, const struct sluice_frame *f)
         return -SLUICE_ERROR_BAD_STATE;
     if (s->outstanding_out >= s->window_out)
         return -SLUICE_ERROR_FLOW_CONTROL;
-    s->outstanding_out += (uint32_t)f->payload.n;
-    s->link->outstanding_out += f->payload.n;
+    link_client_spend(session_client(s), f->payload.n);
     buf_put(&s->pending, f->payload.p, f->payload.n);
     if (!(f->header.flags & SLUICE_FLAG_MORE))
         respond(s, buf_str(&s->pending));

@@ -13,6 +13,7 @@
 #include "claim.h"
 #include "io/connect.h"
 #include "sluice/hello.h"
+#include "stats.h"
 
 enum {
     SOCKET_BUFFER = 1 << 20 /* SLUICE section 2 */
@@ -35,6 +36,11 @@ const struct log_ctx *link_log(struct link *l)
     /* The process's targets change with a reload. */
     l->log.target = log_process.target;
     return &l->log;
+}
+
+const char *link_state_name(enum link_state state)
+{
+    return state_names[state];
 }
 
 void link_set_state(struct link *l, enum link_state state)
@@ -82,6 +88,7 @@ static void end(struct link *l)
     loop_cancel(&l->move_task);
     stream_close(l->stream);
     claim_forget_link(l);
+    counters_add(&l->backend->pool->counters.data, &l->counters);
     if (!list_is_empty(&l->sessions) && !l->backend->pool->retired)
         log_notice(link_log(l), "%zu clients lose their backend", l->clients_n);
     lose_clients(l, &l->sessions);

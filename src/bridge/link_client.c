@@ -11,6 +11,10 @@ bool link_client_bind(struct link_client *c, struct link *l, struct app *app)
             return false;
         c->pool = l->backend->pool;
         c->pool->clients++;
+        if (c->kind == LINK_SESSION)
+            c->pool->counters.sessions++;
+        else
+            c->pool->counters.exchanges++;
     }
     c->link = l;
     c->app = app;

@@ -4,6 +4,7 @@
 #include "bridge/session.h"
 #include "claim.h"
 #include "sluice/hello.h"
+#include "stats.h"
 #include "ws/close.h"
 
 /* ---- frames about the link ---- */
@@ -360,6 +361,7 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_HTTP_TRAILERS:
         return on_client_frame(l, f);
     case SLUICE_STATS_REQ:
+        return stats_on_request(l, f);
     case SLUICE_STATS:
     case SLUICE_SETLOG:
         unsupported(l, f);

@@ -65,6 +65,9 @@ void link_send_data(struct link_client *c, enum sluice_type type, uint8_t flags,
     }
     c->outstanding_in += (uint32_t)n;
     l->outstanding_in += n;
+    l->counters.bytes_in += n;
+    l->counters.messages_in +=
+        type <= SLUICE_CONT && !(flags & SLUICE_FLAG_MORE);
     l->said_ms = clock_now_ms();
 }
 

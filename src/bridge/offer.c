@@ -78,6 +78,7 @@ static bool make_room(struct pool *p, const struct request *r)
     if (!p->conf->set.evict_oldest || !session_of(r) ||
         list_is_empty(&p->sessions))
         return false;
+    p->counters.evicted++;
     session_fail(CONTAINER(p->sessions.next, struct session, in_pool),
                  ENDING_EVICTED);
     return true;
@@ -118,6 +119,7 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
     if (!has_room(p, r) && !make_room(p, r)) {
         log_err(&r->log, "backend \"%.*s\" has %zu clients already",
                 STR_ARG(p->name), p->clients);
+        p->counters.refused++;
         response_add(r, STR("Retry-After"), STR(RETRY_AFTER));
         o->status = 503;
         return false;

@@ -20,6 +20,11 @@ static const char *const state_names[] = {
     [SESSION_DEAD] = "dead",
 };
 
+const char *session_state_name(enum session_state state)
+{
+    return state_names[state];
+}
+
 void session_set_state(struct session *s, enum session_state state)
 {
     log_debug(&s->log, "session %s -> %s", state_names[s->state],

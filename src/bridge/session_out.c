@@ -96,6 +96,7 @@ static int check_data(struct session *s, const struct sluice_frame *f)
 static void message_ended(struct session *s)
 {
     s->seq_out++;
+    s->link->counters.messages_out++;
     if (!s->mark_at) {
         s->mark_at = s->put;
         s->mark_seq = s->seq_out;
@@ -167,8 +168,7 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
         skip_binary(s, f);
     else
         put_data(s, f, opcode);
-    s->outstanding_out += (uint32_t)f->payload.n;
-    s->link->outstanding_out += f->payload.n;
+    link_client_spend(session_client(s), f->payload.n);
     s->active_ms = (uint32_t)clock_now_ms();
     if (f->header.flags & SLUICE_FLAG_NOTIFY)
         s->notify = true;
@@ -251,8 +251,7 @@ static int take_raw_close(struct session *s, const struct sluice_frame *raw)
 
 static void spend_raw(struct session *s, const struct sluice_raw *w)
 {
-    s->outstanding_out += (uint32_t)w->data.n;
-    s->link->outstanding_out += w->data.n;
+    link_client_spend(session_client(s), w->data.n);
     s->active_ms = (uint32_t)clock_now_ms();
 }
 

@@ -102,6 +102,12 @@ struct link_client {
     uint32_t flushed_out; /* of outstanding_out: left for the kernel, owed */
 };
 
+/* What went over a link: whole messages, and payload bytes. */
+struct link_counters {
+    uint64_t messages_in, messages_out;
+    uint64_t bytes_in, bytes_out;
+};
+
 struct link {
     struct backend *backend;
     struct stream *stream;
@@ -125,6 +131,8 @@ struct link {
     /* payload bytes under way; credit is the window less these */
     uint64_t window_in, outstanding_in;   /* client -> backend */
     uint64_t window_out, outstanding_out; /* backend -> client */
+
+    struct link_counters counters;
 
     struct list sessions;  /* on_link of each */
     struct list exchanges; /* likewise */
@@ -176,6 +184,13 @@ struct backend {
     struct loop_task grave;
 };
 
+/* Of a pool in this worker, since it was made. */
+struct pool_counters {
+    uint64_t sessions, exchanges;
+    uint64_t refused, evicted; /* by max_clients */
+    struct link_counters data; /* of links that have ended */
+};
+
 struct pool {
     struct list link; /* bridge.pools */
     struct str name;  /* owned */
@@ -188,6 +203,7 @@ struct pool {
     struct drain *drain;  /* how its sessions are closed; NULL: they are not */
     struct list losses;   /* of backends whose sessions wait for another */
     struct channels channels;
+    struct pool_counters counters;
     bool retired; /* no longer configured: dies when its last backend does */
 };
 
@@ -232,6 +248,7 @@ void link_close(struct link *l, const char *why);
  * they go to other backends if they can. */
 void link_drain(struct link *l, uint64_t timeout_ms, bool move);
 void link_set_state(struct link *l, enum link_state state);
+const char *link_state_name(enum link_state state);
 /* Its sessions are to go to other backends, as soon as there are any. */
 void link_hand_over(struct link *l);
 void link_run_moves(struct loop_task *task); /* move_task */
@@ -323,6 +340,14 @@ void link_send_error(struct link *l, uint64_t cid, enum sluice_error code,
 /* Data of a client: at most peer_max_frame bytes; spends credit. */
 void link_send_data(struct link_client *c, enum sluice_type type, uint8_t flags,
                     uint16_t aux, const uint8_t *p, size_t n);
+
+/* Data of the backend for a client: spends its credit. */
+static inline void link_client_spend(struct link_client *c, size_t n)
+{
+    c->outstanding_out += (uint32_t)n;
+    c->link->outstanding_out += n;
+    c->link->counters.bytes_out += n;
+}
 
 /* May clients of this link send data now? */
 static inline bool link_has_credit(const struct link *l)

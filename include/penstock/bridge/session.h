@@ -165,6 +165,7 @@ struct session *session_create(struct request *r,
                                const struct websocket_conf *conf,
                                struct ws_handshake *handshake);
 void session_set_state(struct session *s, enum session_state state);
+const char *session_state_name(enum session_state state);
 /* ---- session_backend.c ---- */
 
 /* Bind to a link (it gets an id there), or let go of it without a word. */

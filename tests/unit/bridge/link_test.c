@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bridge/link.h"
 
+#include "base/json.h"
 #include "base/random.h"
 #include "sluice/ack.h"
 #include "sluice/app.h"
 #include "sluice/hello.h"
+#include "sluice/link.h"
 #include "world.h"
 
 #define WORLD_TEST(name)                                                       \
@@ -238,7 +240,7 @@ static void says_what_it_does_not_support_and_goes_on(void **state)
     struct fake *b = fake_of(0);
     struct sluice_error_frame e;
     world_start(1);
-    fake_put_empty(b, SLUICE_STATS_REQ, 0);
+    fake_put_empty(b, SLUICE_SETLOG, 0);
     fake_send(b);
     struct sluice_frame f = fake_expect(b, SLUICE_ERROR);
     assert_int_equal(sluice_error_get(&e, &f), 0);
@@ -471,6 +473,108 @@ static void a_reload_drains_what_it_no_longer_names(void **state)
     paper_free(p);
 }
 
+static struct str ask_stats(struct fake *b, unsigned scope, uint64_t cid,
+                            struct buf *keep)
+{
+    struct sluice_stats q = {.cid = cid, .scope = (uint16_t)scope};
+    sluice_stats_req_put(&b->out, &q);
+    fake_send(b);
+    struct sluice_frame f = fake_expect(b, SLUICE_STATS);
+    assert_int_equal(sluice_stats_get(&q, &f), 0);
+    assert_int_equal(q.scope, scope);
+    assert_int_equal(q.cid, cid);
+    if (!json_check(q.json))
+        fail_msg("no JSON: %.*s", (int)q.json.n, q.json.p);
+    buf_clear(keep);
+    buf_put_str(keep, q.json);
+    return buf_str(keep);
+}
+
+static uint64_t member(struct str object, const char *name)
+{
+    struct str value;
+    uint64_t n = 0;
+    if (!json_member(object, str_c(name), &value) ||
+        !str_to_u64(value, UINT64_MAX, &n))
+        fail_msg("no \"%s\" in %.*s", name, (int)object.n, object.p);
+    return n;
+}
+
+static void tells_what_was_done_so_far(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    struct buf keep = {0};
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    paper_frame(p, 0x81, "hello", 5);
+    fake_expect(b, SLUICE_TEXT);
+    fake_put_data(b, SLUICE_TEXT, SLUICE_FLAG_MORE, cid, "abc", 3);
+    fake_put_data(b, SLUICE_CONT, 0, cid, "d", 1);
+    fake_send(b);
+    paper_expect(p, "\1\3abc\x80\1d", 8);
+
+    struct str json = ask_stats(b, SLUICE_STATS_CLIENT, cid, &keep);
+    assert_int_equal(member(json, "id"), cid);
+    assert_int_equal(member(json, "messages_in"), 1);
+    assert_int_equal(member(json, "messages_out"), 1);
+    assert_int_equal(member(json, "bytes_in"), 11);
+    assert_int_equal(member(json, "bytes_out"), 8);
+    assert_int_equal(member(json, "outstanding_in"), 5);
+
+    json = ask_stats(b, SLUICE_STATS_LINK, 0, &keep);
+    assert_int_equal(member(json, "sessions"), 1);
+    assert_int_equal(member(json, "bytes_in"), 5);
+    assert_int_equal(member(json, "bytes_out"), 4);
+    assert_int_equal(member(json, "messages_out"), 1);
+
+    /* The pool remembers what went over a link that has ended. */
+    paper_free(p);
+    fake_expect(b, SLUICE_CLOSED);
+    fake_close(b);
+    fake_accept(b);
+    fake_expect(b, SLUICE_HELLO);
+    fake_greet(b);
+    fake_ready(b);
+    json = ask_stats(b, SLUICE_STATS_PROCESS, 0, &keep);
+    struct str pool;
+    assert_true(json_member(json, STR("pool"), &pool));
+    assert_int_equal(member(pool, "sessions_total"), 1);
+    assert_int_equal(member(pool, "clients"), 0);
+    assert_int_equal(member(pool, "messages_in"), 1);
+    assert_int_equal(member(pool, "bytes_in"), 5);
+    buf_fini(&keep);
+}
+
+static void tells_nothing_of_others(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        unsigned scope;
+        uint64_t cid;
+        enum sluice_error code;
+    } cases[] = {
+        {"no such client", SLUICE_STATS_CLIENT, 77,
+         SLUICE_ERROR_NO_SUCH_CLIENT},
+        {"all processes", SLUICE_STATS_INSTANCE, 0, SLUICE_ERROR_UNSUPPORTED},
+    };
+    struct fake *b = fake_of(0);
+    world_start(1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct sluice_error_frame e;
+        struct sluice_stats q = {.cid = cases[i].cid,
+                                 .scope = (uint16_t)cases[i].scope};
+        sluice_stats_req_put(&b->out, &q);
+        fake_send(b);
+        struct sluice_frame f = fake_expect(b, SLUICE_ERROR);
+        assert_int_equal(sluice_error_get(&e, &f), 0);
+        if (e.code != cases[i].code || e.severity != SLUICE_SEVERITY_INFO)
+            fail_msg("%s: %s", cases[i].why, sluice_error_name(e.code));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +598,8 @@ int main(void)
         WORLD_TEST(refuses_apps_it_cannot_keep),
         WORLD_TEST(a_goaway_stops_new_clients_and_keeps_old_ones),
         WORLD_TEST(a_reload_drains_what_it_no_longer_names),
+        WORLD_TEST(tells_what_was_done_so_far),
+        WORLD_TEST(tells_nothing_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
