@@ -63,9 +63,9 @@ interface ServerOptions {
   autoPong?: boolean;
   WebSocket?: typeof WebSocket;
   handleProtocols?(protocols: Set<string>, request: Handshake): string | false;
-  verifyClient?: ((info: VerifyInfo) => boolean | Promise<boolean>) |
-    ((info: VerifyInfo, done: (ok: boolean, status?: number, text?: string,
-      headers?: Record<string, string>) => void) => void);
+  verifyClient?(info: VerifyInfo, done: (ok: boolean, status?: number,
+    text?: string, headers?: Record<string, string>) => void):
+    boolean | Promise<boolean> | void;
 }
 
 interface VerifyInfo {

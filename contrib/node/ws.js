@@ -170,7 +170,12 @@ class WebSocketServer extends EventEmitter {
       message: (conn, data, isBinary) => conn.data.give(data, isBinary),
       ping: (conn, data) => { conn.data.emit('ping', data); },
       pong: (conn, data) => { conn.data.emit('pong', data); },
-      error: (conn, e) => { if (conn.data) conn.data.emit('error', e); },
+      // Not worth a crash: one message was refused, or close follows.
+      error: (conn, e) => {
+        const ws = conn.data;
+        if (ws && (ws.onerror || ws.listenerCount('error') > 0))
+          ws.emit('error', e);
+      },
       close: (conn, code, reason) => {
         if (!conn.data) return; // it left before its 101
         if (this.clients) this.clients.delete(conn.data);

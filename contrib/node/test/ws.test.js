@@ -103,3 +103,19 @@ test('what is not built is refused', () => {
     assert.throws(() => new WebSocketServer(o), TypeError);
   assert.throws(() => new WebSocket('ws://localhost'), TypeError);
 });
+
+test('a refused message is an error for who listens only', () => {
+  let handlers;
+  new WebSocketServer({ backend: { app: (o, h) => { handlers = h; } } });
+  const ws = new WebSocket({ request: {} });
+  const conn = { data: ws };
+  handlers.error(conn, new Error('1'));
+  handlers.error({}, new Error('before its 101'));
+  const seen = [];
+  ws.onerror = (e) => seen.push(e.message);
+  handlers.error(conn, new Error('2'));
+  ws.on('error', (e) => seen.push(e));
+  const three = new Error('3');
+  handlers.error(conn, three);
+  assert.deepStrictEqual(seen, ['2', '3', three]);
+});
