@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "bridge/limits.h"
 #include "bridge/session.h"
+#include "events.h"
 #include "handshake.h"
 #include "identity.h"
 #include "offer.h"
@@ -216,6 +217,11 @@ int bridge_upgrade(struct request *r)
     struct ws_handshake *hs = arena_calloc(r->arena, sizeof *hs);
     int rc = check_all(r, conf, &q, hs);
     if (rc) {
+        pool_tell_refused(conf->pool->name, r,
+                          rc == 403 ? SLUICE_ERROR_DENIED
+                                    : SLUICE_ERROR_HANDSHAKE,
+                          rc == 403 ? "the origin is not allowed"
+                                    : "the handshake is not valid");
         /* Eight bytes follow that are no request. */
         if (q.key1_count || q.key2_count)
             r->keep_alive = false;
