@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""An ASGI 3 server: python -m penstock.asgi module:app
+
+HTTP requests (backend_pass), WebSockets (websocket_pass) and lifespan.
+"""
+
+import argparse
+import asyncio
+import importlib
+import logging
+import os
+import sys
+
+from .backend import Backend
+from .client import ConnectionClosed
+from .connection import CONNECTING, OPEN
+
+log = logging.getLogger("penstock.asgi")
+
+
+def scope_of(client, kind, root_path, state):
+    r = client.request
+    # What Penstock matched locations and rules with; raw_path is the client's.
+    path = r.path.encode("utf-8", "surrogateescape")
+    secure = r.tls
+    scope = {
+        "type": kind,
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": r.http_version,
+        "scheme": {"http": ("http", "https"),
+                   "websocket": ("ws", "wss")}[kind][secure],
+        "path": path.decode("utf-8", "replace"),
+        "raw_path": r.target.partition(b"?")[0],
+        "query_string": r.query,
+        "root_path": root_path,
+        "headers": [(name.lower(), value) for name, value in r.headers],
+        "client": _address(r.client),
+        "server": _address(r.server),
+        "state": dict(state),
+        "extensions": {},
+    }
+    if secure:
+        scope["extensions"]["tls"] = {
+            "server_cert": None, "client_cert_chain": (),
+            "client_cert_name": None, "client_cert_error": None,
+            "tls_version": None, "cipher_suite": None}
+    return scope
+
+
+def _address(pair):
+    host, port = pair
+    if host.startswith("unix:"):
+        return (host[5:], None)
+    return (host, port) if host else None
+
+
+class HttpRun:
+    """One request of the application."""
+
+    def __init__(self, server, exchange):
+        self.server, self.x = server, exchange
+        self.scope = scope_of(exchange, "http", server.root_path, server.state)
+        self.scope["method"] = exchange.request.method.upper()
+        self.status, self.fields = None, ()
+        self.body_over = False
+
+    async def receive(self):
+        if self.body_over:
+            await self.x.wait_over()
+            return {"type": "http.disconnect"}
+        try:
+            piece = await self.x.receive()
+        except ConnectionClosed:
+            self.body_over = True
+            return {"type": "http.disconnect"}
+        more = self.x._more or bool(self.x._queue)
+        self.body_over = not more
+        return {"type": "http.request", "body": piece, "more_body": more}
+
+    async def send(self, event):
+        kind, x = event["type"], self.x
+        if x._gone:
+            if x.ended and x.complete:
+                raise RuntimeError("the response has ended")
+            raise ConnectionClosed()
+        if kind == "http.response.start":
+            if self.status is not None:
+                raise RuntimeError("http.response.start came already")
+            self.status = event["status"]
+            self.fields = list(event.get("headers", ()))
+        elif kind == "http.response.body":
+            if self.status is None:
+                raise RuntimeError("http.response.start comes first")
+            await self.body(bytes(event.get("body", b"")),
+                            event.get("more_body", False))
+        else:
+            raise RuntimeError(f"an http application may not send {kind!r}")
+
+    async def body(self, data, more):
+        x = self.x
+        if x.request.method == "HEAD":
+            data = b""
+        if not x.started:
+            await x.start(self.status, self.fields, more=bool(data) or more)
+            if not data:
+                return
+        if data or not more:
+            await x.write(data, more=more)
+
+    async def run(self):
+        try:
+            await self.server.application(self.scope, self.receive, self.send)
+        except ConnectionClosed:
+            return
+        if not self.x.ended and not self.x._gone:
+            log.error("the application returned without a whole response")
+
+
+class WebSocketRun:
+    """One WebSocket of the application."""
+
+    def __init__(self, server, conn):
+        self.server, self.conn = server, conn
+        self.scope = scope_of(conn, "websocket", server.root_path,
+                              server.state)
+        self.scope["subprotocols"] = list(conn.request.subprotocols)
+        self.scope["extensions"]["websocket.http.response"] = {}
+        self.told_connect = False
+        self.refusal = None  # status, headers, body
+        self.answered = asyncio.Event()
+
+    async def receive(self):
+        conn = self.conn
+        if not self.told_connect:
+            self.told_connect = True
+            return {"type": "websocket.connect"}
+        if conn.state == CONNECTING and not conn.resumed:
+            # Until the application has answered, or the client has left.
+            ended = asyncio.ensure_future(conn.wait_closed())
+            answered = asyncio.ensure_future(self.answered.wait())
+            try:
+                await asyncio.wait({ended, answered},
+                                   return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ended.cancel()
+                answered.cancel()
+        if self.refusal is not None:
+            return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        try:
+            message = await conn.recv()
+        except ConnectionClosed as e:
+            code = e.code
+            if conn.cause is None:  # the link ended, or another has it
+                code = 1012
+            return {"type": "websocket.disconnect", "code": code,
+                    "reason": e.reason}
+        if isinstance(message, str):
+            return {"type": "websocket.receive", "text": message}
+        return {"type": "websocket.receive", "bytes": message}
+
+    async def send(self, event):
+        kind, conn = event["type"], self.conn
+        if kind == "websocket.accept":
+            await conn.accept(event.get("subprotocol"),
+                              event.get("headers", ()))
+            self.answered.set()
+        elif kind == "websocket.send":
+            if conn.state == CONNECTING:
+                raise RuntimeError("websocket.accept comes first")
+            text = event.get("text")
+            await conn.send(event["bytes"] if text is None else text)
+        elif kind == "websocket.close":
+            await self.close(event)
+        elif kind == "websocket.http.response.start":
+            if conn.state != CONNECTING or self.refusal is not None:
+                raise RuntimeError("the handshake was answered already")
+            self.refusal = (event["status"], list(event.get("headers", ())),
+                            [])
+        elif kind == "websocket.http.response.body":
+            await self.refuse(event)
+        else:
+            raise RuntimeError(
+                f"a websocket application may not send {kind!r}")
+
+    async def close(self, event):
+        conn = self.conn
+        if conn.state == CONNECTING:
+            self.refusal = (403, [], [])
+            await conn.reject(403)
+            self.answered.set()
+        else:
+            if conn.state != OPEN:
+                raise conn._error()
+            await conn.close(event.get("code") or 1000,
+                             event.get("reason") or "")
+
+    async def refuse(self, event):
+        if self.refusal is None or self.conn.state != CONNECTING:
+            raise RuntimeError("websocket.http.response.start comes first")
+        status, fields, pieces = self.refusal
+        pieces.append(bytes(event.get("body", b"")))
+        if not event.get("more_body", False):
+            body = b"".join(pieces)
+            # The gateway says how long it is.
+            fields = [(n, v) for n, v in fields
+                      if n.lower() != b"content-length"]
+            await self.conn.reject(status, fields, body)
+            self.answered.set()
+
+    async def run(self):
+        try:
+            await self.server.application(self.scope, self.receive, self.send)
+        except ConnectionClosed:
+            return
+
+
+class Lifespan:
+    """Startup before clients come, shutdown when they are gone.  An
+    application that raises has no such protocol."""
+
+    def __init__(self, server):
+        self.server = server
+        self.events = asyncio.Queue()
+        self.answers = asyncio.Queue()
+        self.task = None
+
+    async def run(self):
+        scope = {"type": "lifespan", "state": self.server.state,
+                 "asgi": {"version": "3.0", "spec_version": "2.0"}}
+        try:
+            await self.server.application(scope, self.events.get, self.send)
+        except Exception as e:
+            if self.server.lifespan == "on":
+                log.exception("lifespan")
+                await self.answers.put(("failed", str(e)))
+                return
+            log.debug("the application has no lifespan", exc_info=True)
+        await self.answers.put(("none", ""))
+
+    async def send(self, event):
+        await self.answers.put((event["type"].rpartition(".")[2],
+                                event.get("message", "")))
+
+    async def startup(self):
+        self.task = asyncio.ensure_future(self.run())
+        return await self.ask("startup")
+
+    async def ask(self, what):
+        await self.events.put({"type": f"lifespan.{what}"})
+        answer, text = await self.answers.get()
+        if answer == "failed":
+            raise RuntimeError(f"the application's {what} failed: {text}")
+        return answer
+
+    async def shutdown(self):
+        if not self.task.done():
+            await self.ask("shutdown")
+            await self.task
+
+
+class Server:
+    def __init__(self, application, *, socket=None, name="asgi", root_path="",
+                 lifespan="auto", **options):
+        """options: of Backend.app()."""
+        if lifespan not in ("auto", "on", "off"):
+            raise ValueError("lifespan is auto, on or off")
+        self.application, self.root_path = application, root_path
+        self.lifespan, self.state = lifespan, {}
+        self.backend = Backend(name, socket)
+        app = self.backend.app(options.pop("path", None), **options)
+        app(self._websocket)
+        app.http(self._http)
+
+    async def _websocket(self, conn):
+        await WebSocketRun(self, conn).run()
+
+    async def _http(self, exchange):
+        await HttpRun(self, exchange).run()
+
+    async def serve(self, grace=5.0, signals=False):
+        """Until stop(), or SIGTERM and SIGINT."""
+        lifespan = Lifespan(self)
+        if self.lifespan != "off":
+            await lifespan.startup()
+        try:
+            await self.backend.serve(grace, signals)
+        finally:
+            if self.lifespan != "off":
+                await lifespan.shutdown()
+
+    def stop(self, grace=5.0):
+        self.backend.stop(grace)
+
+
+def serve(application, *, grace=5.0, **options):
+    """Serve until SIGTERM or SIGINT."""
+    asyncio.run(Server(application, **options).serve(grace, signals=True))
+
+
+def load(name):
+    """module:attribute, as uvicorn has it."""
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise SystemExit(f"penstock.asgi: {name!r} is not module:app")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as e:
+        if e.name is None or not module.startswith(e.name):
+            raise  # it is there, and lacks something itself
+        raise SystemExit(f"penstock.asgi: there is no module {module!r}") \
+            from None
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def main(args=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m penstock.asgi",
+        description="Run an ASGI application behind Penstock.")
+    parser.add_argument("app", help="module:app")
+    parser.add_argument("--socket", help="path of the Unix socket; default: "
+                        "LISTEN_FDS, PENSTOCK_SOCKET, descriptor 3")
+    parser.add_argument("--app-dir", default=".", help="where modules are "
+                        "looked for first (default: here)")
+    parser.add_argument("--factory", action="store_true",
+                        help="module:app is called to make the application")
+    parser.add_argument("--root-path", default="")
+    parser.add_argument("--lifespan", choices=("auto", "on", "off"),
+                        default="auto")
+    parser.add_argument("--grace", type=float, default=5.0,
+                        help="seconds that clients have at the end")
+    parser.add_argument("--name", default="asgi", help="of the app, for "
+                        "websocket_pass POOL app=NAME")
+    got = parser.parse_args(args)
+    logging.basicConfig(level=logging.INFO,
+                        format="%(asctime)s %(levelname)s %(message)s")
+    sys.path.insert(0, os.path.abspath(got.app_dir))
+    application = load(got.app)
+    if got.factory:
+        application = application()
+    try:
+        serve(application, socket=got.socket, grace=got.grace,
+              root_path=got.root_path, lifespan=got.lifespan, name=got.name)
+    except (OSError, RuntimeError) as e:
+        raise SystemExit(f"penstock.asgi: {e}") from None
+
+
+if __name__ == "__main__":
+    main()
