@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: BSD-2-Clause
+import http from './http.js';
+
+export const { attach } = http;
+export default http;
