@@ -257,6 +257,11 @@ PSB_API int psb_sendv(psb_client_t *, int binary, const struct iovec *, int n);
 /* opcode 1 text, 2 binary: of the message, in every piece. */
 PSB_API int psb_fragment(psb_client_t *, int opcode, const void *, size_t,
                          int last);
+/* One WebSocket frame as it is, for backends with `allow_raw on`: head is its
+ * first byte, FIN, RSV and opcode (0 to 2, 9 and 10).  A message that began so
+ * goes on so.  -1 also with ENOTSUP (it is not allowed), EBUSY (inside a
+ * message), EMSGSIZE, EINVAL. */
+PSB_API int psb_raw(psb_client_t *, unsigned head, const void *, size_t);
 PSB_API int psb_ping(psb_client_t *, const void *, size_t); /* <= 125 */
 PSB_API int psb_pong(psb_client_t *, const void *, size_t);
 /* code 0: a Close without a code.  After all that was sent. */

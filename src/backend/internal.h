@@ -31,7 +31,7 @@ enum {
 #define PSB_FEATURES                                                           \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
      SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE |         \
-     SLUICE_FEATURE_CHANNELS)
+     SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW)
 
 /* A descriptor and what it waits for. */
 struct psb_watch {
@@ -118,6 +118,7 @@ struct psb_client {
     bool left;          /* DETACHED is sent */
     uint8_t in_opcode;  /* message under way from the client, 0: none */
     uint8_t out_opcode; /* and to it */
+    bool out_raw;       /* which comes by psb_raw() */
     bool out_begun;     /* its first piece has been sent or kept */
     bool too_big;       /* what is left of the message is dropped */
     int64_t credit;     /* to the client; may be below 0 */

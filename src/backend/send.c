@@ -238,7 +238,7 @@ static int may_send(const psb_client_t *c)
 }
 
 /* One data frame, to the link or behind what waits. */
-static void put_data(psb_client_t *c, uint8_t type, bool more,
+static void put_data(psb_client_t *c, uint8_t type, uint16_t aux, bool more,
                      const struct iovec *iov, size_t n)
 {
     struct psb_link *l = c->link;
@@ -246,10 +246,10 @@ static void put_data(psb_client_t *c, uint8_t type, bool more,
     struct buf *out = now ? &l->out : &c->queue;
     uint8_t flags = more ? SLUICE_FLAG_MORE : 0;
 
-    if (!more && !c->http && c->app->h.on_flushed)
+    if (!more && !c->http && type != SLUICE_RAW && c->app->h.on_flushed)
         flags |= SLUICE_FLAG_NOTIFY;
     uint8_t *at = buf_reserve(out, SLUICE_HEADER_SIZE + n);
-    sluice_data_header(at, (enum sluice_type)type, flags, 0, c->cid, n);
+    sluice_data_header(at, (enum sluice_type)type, flags, aux, c->cid, n);
     if (n)
         memcpy(at + SLUICE_HEADER_SIZE, iov->iov_base, n);
     out->n += SLUICE_HEADER_SIZE + n;
@@ -270,7 +270,7 @@ int psb_send_body(psb_client_t *c, const void *p, size_t n, bool last)
     do {
         size_t take = n < c->link->peer_max_frame ? n : c->link->peer_max_frame;
         struct iovec piece = {(void *)(uintptr_t)at, take};
-        put_data(c, SLUICE_HTTP_BODY, !last || take < n, &piece, take);
+        put_data(c, SLUICE_HTTP_BODY, 0, !last || take < n, &piece, take);
         at += take;
         n -= take;
     } while (n);
@@ -291,7 +291,7 @@ static void put_pieces(psb_client_t *c, int opcode, const uint8_t *p, size_t n,
                                      : SLUICE_TEXT;
         struct iovec piece = {(void *)(uintptr_t)p, take};
         bool more = !last || take < n;
-        put_data(c, type, more, &piece, take);
+        put_data(c, type, 0, more, &piece, take);
         c->out_begun = more;
         p += take;
         n -= take;
@@ -344,13 +344,62 @@ int psb_sendv(psb_client_t *c, int binary, const struct iovec *iov, int n)
 
 int psb_fragment(psb_client_t *c, int opcode, const void *p, size_t n, int last)
 {
-    if (c->out_opcode && c->out_opcode != opcode && may_send(c) == 0)
+    if (c->out_opcode && (c->out_raw || c->out_opcode != opcode) &&
+        may_send(c) == 0)
         return fail(EBUSY);
     int result = send_part(c, opcode, p, n, last != 0);
     if (result != -1)
         c->out_opcode = last ? 0 : (uint8_t)opcode;
     psb_client_may_leave(c);
     return result;
+}
+
+/* What the gateway would refuse: it would end the client. */
+static int check_raw(const psb_client_t *c, unsigned head, size_t n)
+{
+    unsigned opcode = head & 0x0f;
+    bool control = opcode >= 8;
+
+    if (head > 0xff || (opcode > 2 && opcode != 9 && opcode != 10) ||
+        (control && (!(head & 0x80) || n > SLUICE_CONTROL_MAX)))
+        return fail(EINVAL);
+    if (!control && (opcode == 0) != c->out_raw)
+        return fail(opcode ? EBUSY : EINVAL);
+    if (!control && opcode && c->out_opcode)
+        return fail(EBUSY);
+    if (n > c->link->peer_max_frame)
+        return fail(EMSGSIZE);
+    if (n > PSB_QUEUE_MAX || queued(c) + n > PSB_QUEUE_MAX)
+        return fail(ENOBUFS);
+    return 0;
+}
+
+int psb_raw(psb_client_t *c, unsigned head, const void *p, size_t n)
+{
+    struct iovec piece = {(void *)(uintptr_t)p, n};
+
+    if (may_send(c) == -1)
+        return -1;
+    if (!(c->link->reader.features & SLUICE_FEATURE_RAW))
+        return fail(ENOTSUP);
+    if (check_raw(c, head, n) == -1)
+        return -1;
+    put_data(c, SLUICE_RAW, (uint16_t)head, false, &piece, n);
+    if (!(head & 0x08)) {
+        bool fin = head & 0x80;
+        c->out_raw = !fin;
+        if (head & 0x0f)
+            c->out_opcode = head & 0x0f;
+        if (fin) {
+            c->out_opcode = 0;
+            c->seq_out++;
+        }
+        psb_client_may_leave(c);
+    }
+    if (!queued(c) && has_credit(c))
+        return 0;
+    block(c);
+    return 1;
 }
 
 /* ---- control ---- */

@@ -94,8 +94,9 @@ static const psb_handlers handlers = {.on_open = on_open,
                                       .on_error = on_error,
                                       .on_close = on_close};
 
-static void start_with(struct app *a, struct gateway *g, const psb_handlers *h,
-                       uint32_t window)
+static void start_featured(struct app *a, struct gateway *g,
+                           const psb_handlers *h, uint32_t window,
+                           uint64_t features)
 {
     static const char *const protocols[] = {"v3", "v1", NULL};
     psb_app app = {.name = "t",
@@ -110,7 +111,14 @@ static void start_with(struct app *a, struct gateway *g, const psb_handlers *h,
     gateway_connect(g, a->b);
     if (window)
         g->window = window;
+    g->features = features;
     gateway_greet(g, a->b);
+}
+
+static void start_with(struct app *a, struct gateway *g, const psb_handlers *h,
+                       uint32_t window)
+{
+    start_featured(a, g, h, window, 0);
 }
 
 static void start(struct app *a, struct gateway *g)
@@ -119,10 +127,9 @@ static void start(struct app *a, struct gateway *g)
 }
 
 /* One client in slot 5, open. */
-static void start_open(struct app *a, struct gateway *g, uint32_t window)
+static void open_one(struct app *a, struct gateway *g)
 {
     struct sluice_frame f;
-    start_with(a, g, &handlers, window);
     gateway_open(g, 5);
     gateway_say(g);
     turn(a->b);
@@ -132,6 +139,12 @@ static void start_open(struct app *a, struct gateway *g, uint32_t window)
     turn(a->b);
     assert_str(buf_str(&a->heard), "open /a?x=1;opened;");
     buf_clear(&a->heard);
+}
+
+static void start_open(struct app *a, struct gateway *g, uint32_t window)
+{
+    start_with(a, g, &handlers, window);
+    open_one(a, g);
 }
 
 static void finish(struct app *a, struct gateway *g)
@@ -465,6 +478,54 @@ static void gives_fragments_to_whom_asks(void **state)
     finish(&a, &g);
 }
 
+static void writes_frames_as_they_are(void **state)
+{
+    (void)state;
+    struct app a;
+    struct gateway g;
+    struct sluice_frame f;
+    static const struct {
+        unsigned head;
+        size_t n;
+        int error;
+    } bad[] = {{0x83, 0, EINVAL},
+               {0x88, 0, EINVAL},
+               {0x09, 0, EINVAL},
+               {0x89, 126, EINVAL},
+               {0x80, 0, EINVAL},
+               {0x181, 0, EINVAL},
+               {0x81, SLUICE_MAX_FRAME_MIN + 1, EMSGSIZE}};
+    static char big[SLUICE_MAX_FRAME_MIN + 1];
+
+    start_open(&a, &g, 1 << 20);
+    assert_int_equal(psb_raw(a.client, 0x81, "x", 1), -1);
+    assert_int_equal(errno, ENOTSUP);
+    finish(&a, &g);
+    start_featured(&a, &g, &handlers, 1 << 20, SLUICE_FEATURE_RAW);
+    open_one(&a, &g);
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        assert_int_equal(psb_raw(a.client, bad[i].head, big, bad[i].n), -1);
+        assert_int_equal(errno, bad[i].error);
+    }
+    assert_int_equal(psb_raw(a.client, 0x01, "x", 1), 0);
+    assert_int_equal(psb_send(a.client, 0, "y", 1), -1);
+    assert_int_equal(errno, EBUSY);
+    assert_int_equal(psb_fragment(a.client, 1, "y", 1, 1), -1);
+    assert_int_equal(errno, EBUSY);
+    assert_int_equal(psb_raw(a.client, 0x89, "p", 1), 0);
+    assert_int_equal(psb_raw(a.client, 0x80, "z", 1), 0);
+    assert_int_equal(psb_send(a.client, 0, "y", 1), 0);
+    turn(a.b);
+    static const unsigned heads[] = {0x01, 0x89, 0x80};
+    for (size_t i = 0; i < COUNT(heads); i++) {
+        assert_heard(&g, SLUICE_RAW, &f);
+        assert_int_equal(f.header.aux, heads[i]);
+        assert_int_equal(f.header.flags, 0);
+    }
+    assert_heard(&g, SLUICE_TEXT, &f);
+    finish(&a, &g);
+}
+
 static void splits_what_is_larger_than_a_frame(void **state)
 {
     (void)state;
@@ -791,6 +852,7 @@ int main(void)
         TEST(a_links_credit_is_shared_in_turn),
         TEST(puts_a_message_together),
         TEST(gives_fragments_to_whom_asks),
+        TEST(writes_frames_as_they_are),
         TEST(splits_what_is_larger_than_a_frame),
         TEST(refuses_and_still_hears_the_end),
         TEST(answers_pings_keepalives_and_errors),
