@@ -89,6 +89,7 @@ class Backend:
         self.resume_of = _predecessors()
         self.stopping = False
         self._links, self._tasks = set(), set()
+        self._claims = {}  # in the order they were made
         self._listeners = []
         self._made = None  # (path, inode, device) of a socket file of ours
         self._changed = None  # an Event: clients or links are fewer
@@ -186,6 +187,24 @@ class Backend:
                 link.put_group(codec.msend(some, opcode, data),
                                8 + 8 * len(some) + len(data))
         await self._drained()
+
+    def claim(self, key):
+        """Requests whose key (the pool's `claim`) is this one come here
+        first, until unclaim() or the end.  At most 65 536 of them."""
+        if len(self._claims) >= 65536 and key not in self._claims:
+            raise ValueError("too many keys")
+        self._put_claim(codec.claim(key))
+        self._claims[key] = None
+
+    def unclaim(self, key):
+        if key in self._claims:
+            del self._claims[key]
+            self._put_claim(codec.claim(key, codec.UNCLAIM))
+
+    def _put_claim(self, data):
+        for link in self._links:
+            if link.features & codec.F_CLAIM:
+                link.put(data)
 
     def log(self, text, level=6):
         """A line into the gateway's error log; level as in syslog."""

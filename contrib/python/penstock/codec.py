@@ -33,7 +33,7 @@ REMOTE_ADDR, LOCAL_ADDR, CAPTURE, SUBPROTOCOL = 0x15, 0x16, 0x18, 0x19
 EXTENSION, ORIGIN, APP, ROUTE, REQUEST_ID = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E
 STATE_BLOB, CHANNEL, BODY, REASON, OPT = 0x1F, 0x20, 0x21, 0x22, 0x23
 RESUME_INFO, VAR, HOST_PATTERN, PATH_PATTERN = 0x24, 0x25, 0x26, 0x27
-ORIGIN_PATTERN, MAX_CLIENTS = 0x28, 0x29
+ORIGIN_PATTERN, MAX_CLIENTS, KEY = 0x28, 0x29, 0x2C
 
 PATTERNS = {"exact": 0, "prefix": 1, "suffix": 2, "regex": 3}
 VERSIONS = {13: 1, 8: 2, 7: 4, 76: 8, 75: 16}
@@ -44,9 +44,9 @@ EVENT_PONG, EVENT_HTTP_DONE = 1 << 1, 1 << 7
 
 # Features of HELLO.
 F_RESUME, F_ALO, F_FRAGMENTS, F_HTTP, F_CHANNELS = 1, 2, 4, 8, 16
-F_STATE, F_MOVE = 1 << 8, 1 << 9
+F_STATE, F_MOVE, F_CLAIM = 1 << 8, 1 << 9, 1 << 10
 FEATURES = (F_RESUME | F_ALO | F_FRAGMENTS | F_HTTP | F_CHANNELS | F_STATE
-            | F_MOVE)
+            | F_MOVE | F_CLAIM)
 
 WANTS_RESUME, HEALTH_CHECK = 1, 2
 ROLE_GATEWAY, ROLE_BACKEND = 1, 2
@@ -307,6 +307,15 @@ def broadcast(app_id, opcode, data, except_cids=(), opts=0, flags=0, token=0):
 def msend(cids, opcode, data, flags=0, token=0):
     return frame(MSEND, 0, MSEND_FIXED.pack(opcode, 0, 0, len(cids))
                  + b"".join(map(U64.pack, cids)) + data, flags, token)
+
+
+# ---- keys ----
+
+def claim(key, kind=CLAIM):
+    key = key.encode() if isinstance(key, str) else bytes(key)
+    if not 1 <= len(key) <= 255:
+        raise ValueError("a key has 1 to 255 bytes")
+    return frame(kind, 0, tlv(KEY, key))
 
 
 # ---- requests ----

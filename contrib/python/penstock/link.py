@@ -258,6 +258,9 @@ class Link(asyncio.Protocol):
         self.ready = True
         for i, app in enumerate(self.backend.apps):
             self.put(codec.frame(codec.REGISTER, 0, app.tlvs(), aux=i + 1))
+        if self.features & codec.F_CLAIM:
+            for key in self.backend._claims:
+                self.put(codec.claim(key))
         if not self.backend.stopping:
             self.put(codec.frame(codec.READY))
 

@@ -313,6 +313,44 @@ class WebSocketTest(BackendTestCase):
         self.assertEqual(await soon(a.recv()), "6")
         self.assertEqual(await soon(b.recv()), "6")
 
+    async def test_claim(self):
+        p = self.gateway(backend="server unix:@PREFIX@/b.sock; round_robin; "
+                                 "claim $arg_sid;")
+        one, two = Backend("one"), Backend("two")
+        for backend in (one, two):
+            def answer(name):
+                async def handler(x):
+                    await x.respond(200, {"Content-Length": "3"}, name)
+
+                return handler
+
+            backend.http()(answer(backend.name))
+        two.claim("early")
+        await self.serve(p, one)
+        await self.serve(p, two, "b.sock", times=2)
+
+        async def ask(sid):
+            _, body = await self.fetch(
+                p, f"GET /?sid={sid} HTTP/1.1\r\nHost: x\r\n"
+                   "Connection: close\r\n\r\n".encode())
+            return body
+
+        for _ in range(4):
+            self.assertEqual(await ask("early"), b"two")
+        self.assertEqual({await ask("none") for _ in range(4)},
+                         {b"one", b"two"})
+        two.unclaim("early")
+        one.claim("late")
+        for _ in range(50):  # the frames cross the requests
+            if {await ask("late") for _ in range(4)} == {b"one"}:
+                break
+        for _ in range(4):
+            self.assertEqual(await ask("late"), b"one")
+        self.assertEqual({await ask("early") for _ in range(4)},
+                         {b"one", b"two"})
+        with self.assertRaises(ValueError):
+            one.claim("")
+
     async def test_old_versions(self):
         seen = asyncio.Queue()
         backend = Backend("old")
@@ -493,6 +531,7 @@ class ResumeTest(BackendTestCase):
         await self.serve(p, self.counter(seen), "b.sock", times=2)
         first.stop(10)
         await soon(task)
+        await self.until("all ten", lambda: len(seen) == 10)
         self.assertEqual(seen, [(True, b"1")] * 10)
         for ws in clients:
             await ws.send("2")

@@ -66,6 +66,8 @@ WRITES = {
     "unsubscribe-all": lambda: k.frame(k.UNSUBSCRIBE, C, k.channels([])),
     "publish": lambda: k.publish(b"room:7", 1, b"x", C, flags=4, token=9),
     "msend": lambda: k.msend([C, C + 1], 2, b"z", flags=4, token=8),
+    "claim": lambda: k.claim("sid7"),
+    "unclaim": lambda: k.claim(b"sid7", k.UNCLAIM),
     "http-res": lambda: k.http_res(C, 200, k.headers(
         {"Content-Type": b"text/plain"}), True),
     "http-info": lambda: k.http_res(C, 103, k.headers([(b"Link", "<a>")]),
@@ -112,7 +114,7 @@ READS = {
 # Frames that this package neither sends nor gets.
 NOT_OURS = {"stats-req", "setlog", "reject-pass", "accept-tunnel", "raw",
             "bstream-start", "bstream-end", "presence-req",
-            "unregister", "claim", "unclaim"}
+            "unregister"}
 
 
 def read(data, max_frame=1 << 18):
