@@ -220,6 +220,11 @@ static int dispatch_client(struct link *l, struct session *s,
 {
     enum sluice_type type = f->header.type;
 
+    /* An id outlives its client while a backend has to hear of its end; then
+     * only what is kept is anybody's concern. */
+    if (session_is_over(s) && type != SLUICE_SET_STATE &&
+        type != SLUICE_DETACHED)
+        return 0;
     if (type == SLUICE_TEXT || type == SLUICE_BINARY || type == SLUICE_CONT)
         return session_take_data(s, f);
     if (type == SLUICE_PING || type == SLUICE_PONG)

@@ -504,6 +504,38 @@ static void a_client_that_left_is_replayed_to_its_end(void **state)
     assert_true(fake_is_silent(b));
 }
 
+/* Its id lives until CLOSED is acknowledged; nothing else of it does. */
+static void what_is_said_of_a_client_that_left_is_ignored(void **state)
+{
+    (void)state;
+    static const enum sluice_type empty[] = {SLUICE_TEXT,    SLUICE_PING,
+                                             SLUICE_CLOSE,   SLUICE_PAUSE,
+                                             SLUICE_UNPAUSE, SLUICE_TERMINATE};
+    struct fake *b = fake_of(0);
+    struct buf payload = {0};
+    uint64_t cid;
+    world.pool.set.at_least_once = true;
+    world.hello.features |= SLUICE_FEATURE_CHANNELS;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    paper_frame(p, 0x88, "\3\xe8", 2);
+    paper_expect(p, "\x88\2\3\xe8", 4);
+    fake_expect(b, SLUICE_CLOSED);
+    paper_free(p);
+    for (size_t i = 0; i < COUNT(empty); i++)
+        fake_put_empty(b, empty[i], cid);
+    sluice_channel_put(&payload, STR("c"));
+    fake_put_data(b, SLUICE_SUBSCRIBE, 0, cid, payload.p, payload.n);
+    buf_clear(&payload);
+    sluice_tlv_put_opt(&payload, SLUICE_OPT_IDLE_TIMEOUT_MS, 1);
+    fake_put_data(b, SLUICE_SET_OPTS, 0, cid, payload.p, payload.n);
+    ack(b, cid, 0, 1);
+    WORLD_WAIT(bridge_live() == 0);
+    assert_null(channel_find(&the_pool()->channels, STR("c")));
+    assert_true(fake_is_silent(b));
+    buf_fini(&payload);
+}
+
 static void a_client_that_leaves_while_parked_is_told_too(void **state)
 {
     (void)state;
@@ -907,6 +939,7 @@ int main(void)
         WORLD_TEST(a_state_that_is_too_large_ends_the_client),
         WORLD_TEST(replays_what_was_not_acknowledged),
         WORLD_TEST(a_client_that_left_is_replayed_to_its_end),
+        WORLD_TEST(what_is_said_of_a_client_that_left_is_ignored),
         WORLD_TEST(a_client_that_leaves_while_parked_is_told_too),
         WORLD_TEST(refuses_to_hear_of_messages_that_were_never_sent),
         WORLD_TEST(a_message_to_the_client_that_broke_off_ends_it),

@@ -34,7 +34,8 @@ struct conf_module core_module = {.name = "core", .index = 2};
 struct conf_module access_log_module = {.name = "access_log", .index = 1};
 
 static struct access_log_conf no_log = {.is_set = true};
-static void *module_confs[2];
+static struct core_conf core;
+static void *module_confs[4];
 static struct conf_scope scope = {.modules = module_confs};
 static struct location location = {.scope = &scope, .text = STR_INIT("/ws")};
 
@@ -107,10 +108,12 @@ struct location *location_of_scope(const struct conf_scope *s)
 bool request_send_body(struct request *r, const struct iovec *iov, int n,
                        bool last)
 {
-    (void)last;
+    r->response.ended = last;
+    r->response.head_sent = true;
     for (int i = 0; i < n; i++)
         buf_put(&paper_of(r)->body, iov[i].iov_base, iov[i].iov_len);
-    return true;
+    r->blocked = paper_of(r)->full && !last;
+    return !r->blocked;
 }
 
 void request_pause_body(struct request *r)
@@ -201,6 +204,11 @@ int world_begin(void **state)
     origin_rules_add(world.conf.origin, STR("same"), &err);
     module_confs[0] = &world.conf;
     module_confs[1] = &no_log;
+    module_confs[2] = &core;
+    backend_pass_module.index = 3;
+    world.pass = (struct backend_pass_conf){.pool = &world.pool,
+                                            .read_timeout_ms = 60000};
+    module_confs[3] = &world.pass;
     world.pool = (struct pool_conf){
         .name = STR_INIT("test"),
         .set = {.client_window = 65536,
@@ -310,8 +318,15 @@ void fake_listen(struct fake *b)
 
 void fake_accept(struct fake *b)
 {
-    WORLD_WAIT((b->fd = accept4(b->listening, NULL, NULL, SOCK_NONBLOCK)) !=
-               -1);
+    int fd;
+
+    WORLD_WAIT((fd = accept4(b->listening, NULL, NULL, SOCK_NONBLOCK)) != -1);
+    fake_begin(b, fd);
+}
+
+void fake_begin(struct fake *b, int fd)
+{
+    b->fd = fd;
     sluice_reader_init(&b->reader, SLUICE_ROLE_GATEWAY, 1 << 20);
     b->reader.features = ~UINT64_C(0);
     b->eof = false;
@@ -375,12 +390,12 @@ static bool read_some(int fd, struct buf *in, bool *eof)
     return got > 0;
 }
 
-/* 1 a frame, 0 nothing, -1 the end. */
-static int try_next(struct fake *b, struct sluice_frame *f)
+int fake_try(struct fake *b, struct sluice_frame *f)
 {
     buf_drop(&b->in, b->used);
     b->used = 0;
     for (;;) {
+        buf_reserve(&b->in, 1);
         struct span in = {b->in.p + b->used, b->in.n - b->used};
         int got = sluice_reader_next(&b->reader, &in, f);
         if (got < 0)
@@ -402,7 +417,7 @@ static int try_next(struct fake *b, struct sluice_frame *f)
 bool fake_next(struct fake *b, struct sluice_frame *f)
 {
     int got = 0;
-    WORLD_WAIT((got = try_next(b, f)) != 0);
+    WORLD_WAIT((got = fake_try(b, f)) != 0);
     return got == 1;
 }
 
@@ -422,7 +437,7 @@ bool fake_is_silent(struct fake *b)
     struct sluice_frame f;
     for (int i = 0; i < 20; i++) {
         world_turn();
-        if (try_next(b, &f))
+        if (fake_try(b, &f))
             return false;
     }
     return true;
@@ -478,17 +493,12 @@ static void fill_fields(struct paper *p, const char *more, bool old)
     }
 }
 
-static struct paper *ask(const char *fields, bool old)
+struct paper *paper_create(const char *fields, bool old)
 {
     struct paper *p = xcalloc(1, sizeof *p);
-    int pair[2];
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair),
-                     0);
-    p->fd = pair[0];
+    p->fd = -1;
     p->finished = -100;
-    p->stream = stream_open(world.loop, pair[1], &session_events, NULL);
-    stream_pause(p->stream);
     p->r.arena = arena_create(4096);
     p->r.generation = &world.generation;
     p->r.location = &location;
@@ -503,6 +513,19 @@ static struct paper *ask(const char *fields, bool old)
     p->r.head.authority = STR("example.com");
     p->r.head.version = 11;
     fill_fields(p, fields, old);
+    return p;
+}
+
+static struct paper *ask(const char *fields, bool old)
+{
+    struct paper *p = paper_create(fields, old);
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair),
+                     0);
+    p->fd = pair[0];
+    p->stream = stream_open(world.loop, pair[1], &session_events, NULL);
+    stream_pause(p->stream);
     p->verdict = bridge_upgrade(&p->r);
     return p;
 }
@@ -541,6 +564,11 @@ void paper_free(struct paper *p)
     }
     for (int i = 0; i < 10; i++)
         world_turn();
+    paper_burn(p);
+}
+
+void paper_burn(struct paper *p)
+{
     buf_fini(&p->in);
     buf_fini(&p->body);
     buf_fini(&p->fields);

@@ -10,6 +10,7 @@
 #ifndef PENSTOCK_TESTS_BRIDGE_WORLD_H
 #define PENSTOCK_TESTS_BRIDGE_WORLD_H
 
+#include "bridge/exchange.h"
 #include "bridge/session.h"
 #include "bridge/upgrade.h"
 #include "sluice/hello.h"
@@ -39,6 +40,7 @@ struct paper {
     struct buf body, fields;
     unsigned ended; /* status of request_end_taken() */
     bool eof, reset;
+    bool full; /* it takes no more of a response for now */
 };
 
 struct world {
@@ -48,6 +50,7 @@ struct world {
     struct pool_conf pool;
     struct pool_server servers[WORLD_BACKENDS];
     struct websocket_conf conf;
+    struct backend_pass_conf pass;
     struct fake backends[WORLD_BACKENDS];
     char dir[64];
     bool trusts_peer;          /* set_real_ip_from */
@@ -66,15 +69,18 @@ void world_turn(void);
 /* ---- the backend's side ---- */
 struct fake *fake_of(size_t i);
 void fake_listen(struct fake *b);
-void fake_accept(struct fake *b); /* waits for the dial */
-void fake_greet(struct fake *b);  /* HELLO */
-void fake_ready(struct fake *b);  /* READY, and the worker has seen it */
-void fake_send(struct fake *b);   /* what was put in b->out */
+void fake_accept(struct fake *b);        /* waits for the dial */
+void fake_begin(struct fake *b, int fd); /* a link that was accepted */
+void fake_greet(struct fake *b);         /* HELLO */
+void fake_ready(struct fake *b);         /* READY, and the worker has seen it */
+void fake_send(struct fake *b);          /* what was put in b->out */
 void fake_send_raw(struct fake *b, const void *p, size_t n);
 void fake_close(struct fake *b);
 /* The next frame but keepalives; waits.  False at the end of the link. */
 bool fake_next(struct fake *b, struct sluice_frame *f);
-/* The same, which must be of this type. */
+/* Without waiting: 1 a frame, 0 nothing, -1 the end. */
+int fake_try(struct fake *b, struct sluice_frame *f);
+/* The next, which must be of this type; waits. */
 struct sluice_frame fake_expect(struct fake *b, enum sluice_type type);
 bool fake_is_silent(struct fake *b);
 void fake_put_empty(struct fake *b, enum sluice_type type, uint64_t cid);
@@ -91,6 +97,11 @@ struct paper *paper_ask_old(const char *fields);
 /* Bytes behind the head that request_expect_raw() waits for. */
 void paper_behind(struct paper *p, const void *bytes, size_t n);
 void paper_free(struct paper *p);
+/* Only a request, of which nobody has heard; without a connection.  old: no
+ * key and no version of hybi. */
+struct paper *paper_create(const char *fields, bool old);
+/* The memory, when the bridge has let go of it. */
+void paper_burn(struct paper *p);
 void paper_send(struct paper *p, const void *bytes, size_t n);
 /* A frame, masked. */
 void paper_frame(struct paper *p, unsigned first_byte, const void *payload,
