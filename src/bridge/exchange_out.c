@@ -190,7 +190,9 @@ static int take_trailers(struct exchange *x, const struct sluice_frame *f)
     int rc = sluice_http_trailers_get(&t, f);
     if (rc < 0)
         return rc;
-    if (x->state != EXCHANGE_RESPONDING || (x->length_known && x->left))
+    bool missing =
+        x->length_known && x->left && !x->request->response.header_only;
+    if (x->state != EXCHANGE_RESPONDING || missing)
         return -SLUICE_ERROR_BAD_STATE;
     struct iovec none = {0};
     request_send_body(x->request, &none, 0, true);

@@ -260,7 +260,7 @@ static int dispatch_client(struct link *l, struct session *s,
     else if (type == SLUICE_PAUSE || type == SLUICE_UNPAUSE)
         hold(s, type == SLUICE_PAUSE);
     else
-        unsupported(l, f);
+        return -SLUICE_ERROR_BAD_STATE; /* of a request */
     return 0;
 }
 

@@ -34,6 +34,7 @@ http {
         listen 127.0.0.1:@PORT@;
         location /bad { websocket_pass both app=bad; %s }
         location /good { websocket_pass both app=echo; }
+        location /http { client_max_body_size 0; backend_pass both app=bad; }
     }
 }
 """
