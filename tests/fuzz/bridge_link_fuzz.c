@@ -318,6 +318,20 @@ static void put_name(struct buf *out, uint8_t which)
     sluice_channel_put(out, str_n(names, n));
 }
 
+/* Often what is due: an ACK for more ends the link. */
+static void put_ack(struct buf *out, uint64_t id)
+{
+    struct link_client *c = slots_find(&bridge.slots, id);
+    uint8_t how = byte();
+    uint32_t seq = byte();
+
+    if (c && c->kind == LINK_SESSION && how & 1)
+        seq = ((struct session *)c)->seq_in;
+    buf_put_le64(out, id);
+    buf_put_le32(out, c && how & 2 ? c->outstanding_in : how);
+    buf_put_le32(out, seq);
+}
+
 /* The beginning that the type wants. */
 static void put_fixed(struct buf *out, struct fake *b, enum sluice_type type)
 {
@@ -366,11 +380,8 @@ static void put_fixed(struct buf *out, struct fake *b, enum sluice_type type)
         for (int i = 0; i < how % 4; i++)
             buf_put_le64(out, some_id(b, byte()));
     } else if (type == SLUICE_ACK) {
-        for (int i = 0; i <= how % 3; i++) {
-            buf_put_le64(out, some_id(b, byte()));
-            buf_put_le32(out, byte());
-            buf_put_le32(out, byte());
-        }
+        for (int i = 0; i <= how % 3; i++)
+            put_ack(out, some_id(b, byte()));
     } else if (type == SLUICE_CLAIM || type == SLUICE_UNCLAIM) {
         sluice_tlv_put(out, 0x2c, str_n("keys", how % 4u));
     } else if (type == SLUICE_GOAWAY) {
@@ -683,6 +694,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     world_begin(&state);
     configure(byte());
     world_start(2);
+    register_app(fake_of(0), "a", ~0u);
+    flush(fake_of(0));
     for (int i = 0; input.n && i < STEPS_MAX; i++)
         step();
     end_clients();
