@@ -71,6 +71,7 @@ static void end(struct stream *s)
     event_free(s->event);
     close(s->fd);
     s->fd = -1;
+    s->grave.run = bury_stream;
     loop_bury(s->loop, &s->grave);
 }
 
@@ -513,7 +514,6 @@ static struct stream *create(struct loop *loop, int fd,
         .fd = fd,
         .flush = {.run = run_flush},
         .more = {.run = run_more},
-        .grave = {.run = bury_stream},
     };
     s->event = event_new(loop->base, fd,
                          EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,

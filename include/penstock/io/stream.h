@@ -72,31 +72,33 @@ struct stream {
     void *owner;
     struct event *event; /* one, edge-triggered, for the stream's life */
     int fd;              /* -1 once closed */
-    bool connecting;
-    bool connected;        /* the socket is; the transport is not yet */
-    bool read_wants_write; /* reading goes on when the socket is writable */
-    bool readable;   /* the kernel may have more: no EAGAIN was seen yet */
-    bool writable;   /* no EAGAIN since the last readiness */
-    bool thorough;   /* the owner's choice: reads until EAGAIN, so that an
+    bool connecting : 1;
+    bool connected : 1;        /* the socket is; the transport is not yet */
+    bool read_wants_write : 1; /* reading goes on when the socket is writable */
+    bool readable : 1;   /* the kernel may have more: no EAGAIN was seen yet */
+    bool writable : 1;   /* no EAGAIN since the last readiness */
+    bool thorough : 1;   /* the owner's choice: reads until EAGAIN, so that an
                         error behind the last bytes is told at once */
-    bool paused;     /* stream_pause(): bytes stay in the kernel */
-    bool hangup;     /* the peer's FIN was announced */
-    bool read_ended; /* read: EOF, or read_error; told when it may be */
-    bool eof;        /* the owner may know of the FIN */
-    bool ended;      /* on_end was called */
-    bool finishing;  /* stream_shutdown(): FIN when the queue is out */
-    bool drained;    /* on_written is owed */
-    bool resumed;    /* left-over input is to be shown again */
-    bool closed;
-    bool no_hurry; /* stream_no_hurry(), until something is put */
-    bool in_crowd; /* flush waits in loop_defer_crowd() */
-    uint8_t *kept; /* left-over input, or NULL */
+    bool paused : 1;     /* stream_pause(): bytes stay in the kernel */
+    bool hangup : 1;     /* the peer's FIN was announced */
+    bool read_ended : 1; /* read: EOF, or read_error; told when it may be */
+    bool eof : 1;        /* the owner may know of the FIN */
+    bool ended : 1;      /* on_end was called */
+    bool finishing : 1;  /* stream_shutdown(): FIN when the queue is out */
+    bool drained : 1;    /* on_written is owed */
+    bool resumed : 1;    /* left-over input is to be shown again */
+    bool closed : 1;
+    bool no_hurry : 1; /* stream_no_hurry(), until something is put */
+    bool in_crowd : 1; /* flush waits in loop_defer_crowd() */
+    uint8_t *kept;     /* left-over input, or NULL */
     size_t kept_n, kept_capacity;
     struct queue queue;        /* what waits to be written */
     struct throttle *throttle; /* stream_throttle()'s; NULL: none */
     struct loop_task flush;    /* at the turn's end */
-    struct loop_task more;     /* go on reading next turn */
-    struct loop_task grave;
+    union {
+        struct loop_task more;  /* go on reading next turn */
+        struct loop_task grave; /* once closed */
+    };
     int error;      /* errno of a failed read or write, or 0 */
     int read_error; /* errno behind the bytes that were read, or 0 */
     uint64_t bytes_in, bytes_out; /* on the socket */
