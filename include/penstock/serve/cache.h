@@ -35,8 +35,8 @@ struct cache {
     struct zone *zone;
     uint64_t inactive_s;
     uint64_t max_size, min_free; /* bytes; 0: no limit */
-    uint64_t manager_files, manager_sleep_ms, manager_threshold_ms;
-    uint64_t loader_files, loader_sleep_ms, loader_threshold_ms;
+    uint64_t manager_files, manager_sleep_ms;
+    uint64_t loader_files, loader_sleep_ms;
     struct cache *next;
 
     struct loop *loop; /* NULL: not in use by this process */

@@ -57,6 +57,7 @@ static int set_zone(struct conf *conf, struct str text, struct cache *c)
 /* "name=VALUE" of a count, size or time. */
 static int set_amount(struct conf *conf, struct str word, struct cache *c)
 {
+    uint64_t unused; /* the numbers of files bound a step, not its time */
     const struct {
         const char *name;
         uint64_t *to;
@@ -68,10 +69,10 @@ static int set_amount(struct conf *conf, struct str word, struct cache *c)
         {"min_free=", &c->min_free, conf_parse_size, false},
         {"manager_files=", &c->manager_files, conf_parse_size, true},
         {"manager_sleep=", &c->manager_sleep_ms, conf_parse_ms, false},
-        {"manager_threshold=", &c->manager_threshold_ms, conf_parse_ms, false},
+        {"manager_threshold=", &unused, conf_parse_ms, false},
         {"loader_files=", &c->loader_files, conf_parse_size, true},
         {"loader_sleep=", &c->loader_sleep_ms, conf_parse_ms, false},
-        {"loader_threshold=", &c->loader_threshold_ms, conf_parse_ms, false},
+        {"loader_threshold=", &unused, conf_parse_ms, false},
     };
     for (size_t i = 0; i < COUNT(amounts); i++) {
         struct str name = str_c(amounts[i].name);
@@ -80,6 +81,10 @@ static int set_amount(struct conf *conf, struct str word, struct cache *c)
         if (!amounts[i].parse(str_slice(word, name.n, word.n), amounts[i].to) ||
             (amounts[i].positive && !*amounts[i].to))
             return conf_fail(conf, "invalid \"%.*s\"", STR_ARG(word));
+        if (amounts[i].to == &unused)
+            conf_warn(conf,
+                      "the \"%.*s\" parameter has no effect here, ignored",
+                      (int)name.n - 1, name.p);
         return 0;
     }
     return conf_fail(conf, "invalid parameter \"%.*s\"", STR_ARG(word));
@@ -120,10 +125,8 @@ static int set_path(struct conf *conf, struct conf_scope *scope,
         .inactive_s = 600,
         .manager_files = 100,
         .manager_sleep_ms = 50,
-        .manager_threshold_ms = 200,
         .loader_files = 100,
         .loader_sleep_ms = 50,
-        .loader_threshold_ms = 200,
         .files.path = conf_full_path(conf, conf_arg(node, 1), false),
     };
     for (size_t i = 2; i < node->words_n; i++)
