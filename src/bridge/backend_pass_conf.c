@@ -29,12 +29,6 @@ static const struct directive backend_pass_directives[] = {
     {0},
 };
 
-static void defaults(void *conf)
-{
-    *(struct backend_pass_conf *)conf =
-        (struct backend_pass_conf){.read_timeout_ms = 60000};
-}
-
 static int set_pass(struct conf *conf, struct conf_scope *scope,
                     const struct directive *row, const struct conf_node *node,
                     void *field)
@@ -50,6 +44,5 @@ static int set_pass(struct conf *conf, struct conf_scope *scope,
 struct conf_module backend_pass_module = {
     .name = "backend_pass",
     .size = sizeof(struct backend_pass_conf),
-    .defaults = defaults,
     .directives = backend_pass_directives,
 };

@@ -48,14 +48,21 @@ static void on_timer(struct timer *t)
     exchange_fail(x, 504, SLUICE_ERROR_TIMEOUT, "timed out");
 }
 
+/* While the request is coming, or the response is not leaving, it is the
+ * client who is slow, and has timeouts of its own; but a client that is not
+ * read, because the backend gives no credit or has paused it, has none. */
+static bool is_up_to_backend(const struct exchange *x)
+{
+    bool has_all = x->body_sent || x->request->body_paused;
+    return x->state < EXCHANGE_ANSWERED && has_all && !x->request->blocked;
+}
+
 void exchange_await(struct exchange *x)
 {
-    /* While the request is coming, or the response is not leaving, it is the
-     * client who is slow, and has timeouts of its own. */
-    if (x->state >= EXCHANGE_ANSWERED || !x->body_sent || x->request->blocked)
-        timer_clear(&x->timer);
-    else
+    if (is_up_to_backend(x))
         timer_set(bridge.loop, &x->timer, x->conf->read_timeout_ms);
+    else
+        timer_clear(&x->timer);
 }
 
 /* ---- which backend ---- */

@@ -121,9 +121,9 @@ void exchange_wake(struct exchange *x)
     buf_drop(&x->pending, send_body(x, x->pending.p, x->pending.n));
     if (is_waiting(x)) {
         starve(x);
-        return;
+    } else {
+        buf_fini(&x->pending);
+        request_resume_body(x->request);
     }
-    buf_fini(&x->pending);
-    request_resume_body(x->request);
     exchange_await(x);
 }

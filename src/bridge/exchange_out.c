@@ -236,5 +236,6 @@ int exchange_take(struct exchange *x, const struct sluice_frame *f)
         request_pause_body(x->request);
     else
         exchange_wake(x);
+    exchange_await(x);
     return 0;
 }

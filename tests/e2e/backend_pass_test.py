@@ -41,7 +41,7 @@ http {
 }
 """
 HTTP_REQ, HTTP_RES, HTTP_INFO, HTTP_RESET = 0x50, 0x52, 0x53, 0x54
-HTTP_TRAILERS, HTTP_DONE, REGISTER, UNPAUSE = 0x55, 0x56, 0x70, 0x33
+HTTP_TRAILERS, HTTP_DONE, REGISTER, PAUSE = 0x55, 0x56, 0x70, 0x32
 HEADER, EVENT_MASK = 0x10, 5
 MORE = 1
 
@@ -278,6 +278,53 @@ class BackendPass(BridgeTestCase):
         p, b = self.scripted(lambda *_: None, location="backend_read_timeout 200ms;")
         self.assertEqual(self.get(p)[1].status, 504)
         wait_for("HTTP_RESET", lambda: b.of(HTTP_RESET))
+
+    def upload(self, p, n):
+        """The answer to a POST of n bytes, as many as are taken."""
+        s = Raw(p.port())
+        self.addCleanup(s.close)
+        s.send(f"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {n}\r\n\r\n")
+        sender = threading.Thread(target=self.send_all, args=(s, n), daemon=True)
+        sender.start()
+        return s.answer()
+
+    @staticmethod
+    def send_all(s, n):
+        try:
+            s.send(bytes(n))
+        except OSError:
+            pass  # refused before all was taken
+
+    def test_a_backend_that_gives_no_credit_gets_504(self):
+        p, b = self.scripted(
+            lambda *_: None, backend="client_window 16k;",
+            location="backend_read_timeout 300ms;", window=16384,
+        )
+        self.assertEqual(self.upload(p, 32 << 20).status, 504)
+        wait_for("HTTP_RESET", lambda: b.of(HTTP_RESET))
+
+    def test_a_backend_that_pauses_and_is_silent_gets_504(self):
+        p, b = self.scripted(
+            lambda b, kind, cid, _: kind == HTTP_REQ and b.send(frame(PAUSE, cid)),
+            location="backend_read_timeout 300ms;",
+        )
+        self.assertEqual(self.upload(p, 1000).status, 504)
+        wait_for("HTTP_RESET", lambda: b.of(HTTP_RESET))
+
+    def test_credit_that_comes_slowly_is_no_silence(self):
+        def on_frame(b, kind, cid, payload):
+            if kind == HTTP_BODY:
+                time.sleep(0.05)
+                b.send(frame(ACK, 0, struct.pack("<QII", cid, len(payload), 0)))
+                last = sum(len(f[2]) for f in b.of(HTTP_BODY)) == 320 << 10
+                if last:
+                    b.send(response(cid, 204))
+
+        p, _ = self.scripted(
+            on_frame, backend="client_window 16k;",
+            location="backend_read_timeout 500ms;", window=16384,
+        )
+        self.assertEqual(self.upload(p, 320 << 10).status, 204)
 
     def test_what_is_wrong_costs_the_request_and_not_the_link(self):
         rows = [
