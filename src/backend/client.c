@@ -5,11 +5,6 @@
 #include "base/check.h"
 #include "internal.h"
 
-static psb_buf buf_of(struct str s)
-{
-    return (psb_buf){(const uint8_t *)s.p, s.n};
-}
-
 /* ---- the table of a link ---- */
 
 psb_client_t *psb_client_at(struct psb_link *l, uint64_t cid)
@@ -72,7 +67,7 @@ void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause)
     c->state = PSB_CLOSED;
     c->gone = true;
     if (c->app->h.on_close)
-        c->app->h.on_close(c, code, buf_of(reason), cause, c->app->app.ud);
+        c->app->h.on_close(c, code, psb_buf_of(reason), cause, c->app->app.ud);
     l->credit += c->unacked;
     l->unread -= c->unread;
     l->owed -= c->owed;
@@ -103,8 +98,8 @@ int psb_header_next(const psb_client_t *c, size_t *it, psb_buf *name,
         *it = c->tlvs.n - rest.n;
         if (t.tag == SLUICE_TAG_HEADER &&
             sluice_tlv_get_header(&t, &n, &v) == 0) {
-            *name = buf_of(n);
-            *value = buf_of(v);
+            *name = psb_buf_of(n);
+            *value = psb_buf_of(v);
             return 1;
         }
     }
@@ -132,7 +127,7 @@ static psb_buf named(const psb_client_t *c, enum sluice_tag tag,
     while (sluice_tlv_next(&rest, &t) == 1)
         if (t.tag == tag && sluice_tlv_get_named(&t, &n, &v) == 0 &&
             str_eq(n, str_c(name)))
-            return buf_of(v);
+            return psb_buf_of(v);
     return (psb_buf){NULL, 0};
 }
 
@@ -153,7 +148,7 @@ psb_buf psb_offer(const psb_client_t *c, size_t i)
 
     while (sluice_tlv_next(&rest, &t) == 1)
         if (t.tag == SLUICE_TAG_SUBPROTOCOL && i-- == 0)
-            return buf_of(t.value);
+            return psb_buf_of(t.value);
     return (psb_buf){NULL, 0};
 }
 

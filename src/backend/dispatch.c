@@ -10,11 +10,6 @@
 #include "sluice/hello.h"
 #include "sluice/link.h"
 
-static psb_buf buf_of(struct str s)
-{
-    return (psb_buf){(const uint8_t *)s.p, s.n};
-}
-
 /* ---- the link ---- */
 
 static int on_hello(struct psb_link *l, const struct sluice_frame *f)
@@ -142,7 +137,7 @@ static struct psb_app_entry *app_of(struct psb_link *l,
 
 static psb_buf text_of(const psb_client_t *c, enum sluice_tag tag)
 {
-    return buf_of(sluice_tlv_find(c->tlvs, tag));
+    return psb_buf_of(sluice_tlv_find(c->tlvs, tag));
 }
 
 psb_info psb_client_info(const psb_client_t *c, const struct sluice_open *o)
@@ -267,7 +262,7 @@ static void take_message(psb_client_t *c, struct str data, bool first,
 
     if (first && last) {
         if (h->on_message)
-            h->on_message(c, binary, buf_of(data), c->seq_in, c->replay,
+            h->on_message(c, binary, psb_buf_of(data), c->seq_in, c->replay,
                           c->app->app.ud);
         return;
     }
@@ -306,8 +301,8 @@ static int on_data(psb_client_t *c, const struct sluice_frame *f)
     c->replay |= (f->header.flags & SLUICE_FLAG_REPLAY) != 0;
     if (c->state != PSB_CLOSED) {
         if (c->app->h.on_fragment)
-            c->app->h.on_fragment(c, c->in_opcode, buf_of(data), first, last,
-                                  c->app->app.ud);
+            c->app->h.on_fragment(c, c->in_opcode, psb_buf_of(data), first,
+                                  last, c->app->app.ud);
         else
             take_message(c, data, first, last, f->header.type);
     }
@@ -326,9 +321,9 @@ static int on_ping(psb_client_t *c, const struct sluice_frame *f)
     if (rc < 0)
         return rc;
     if (p.type == SLUICE_PING && h->on_ping)
-        h->on_ping(c, buf_of(p.data), c->app->app.ud);
+        h->on_ping(c, psb_buf_of(p.data), c->app->app.ud);
     else if (p.type == SLUICE_PONG && h->on_pong)
-        h->on_pong(c, buf_of(p.data), c->app->app.ud);
+        h->on_pong(c, psb_buf_of(p.data), c->app->app.ud);
     return 0;
 }
 

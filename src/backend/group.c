@@ -111,20 +111,16 @@ int psb_msend(psb_t *b, const psb_cid *cids, size_t count, int binary,
 
 /* ---- channels ---- */
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* 0, or -1 when this client cannot be told about a channel of that name. */
 static int check_channel(const psb_client_t *c, struct str name)
 {
     if (c->gone || c->link->dead || c->state == PSB_CLOSED)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     if (!(c->link->reader.features & SLUICE_FEATURE_CHANNELS))
-        return fail(ENOTSUP);
-    return c->http || !name.n || name.n > SLUICE_CHANNEL_MAX ? fail(EINVAL) : 0;
+        return psb_refuse(ENOTSUP);
+    return c->http || !name.n || name.n > SLUICE_CHANNEL_MAX
+               ? psb_refuse(EINVAL)
+               : 0;
 }
 
 static void put_channel(psb_client_t *c, enum sluice_type type, struct str name)
@@ -157,7 +153,7 @@ int psb_unsubscribe(psb_client_t *c, const char *channel)
     if (check_channel(c, channel ? name : STR("*")) == -1)
         return -1;
     if (!c->answered)
-        return fail(ENOTCONN);
+        return psb_refuse(ENOTCONN);
     put_channel(c, SLUICE_UNSUBSCRIBE, name);
     return 0;
 }
@@ -172,7 +168,7 @@ int psb_publish(psb_t *b, const char *channel, int binary, const void *p,
     struct outcome outcome = {0};
 
     if (!m.channel.n || m.channel.n > SLUICE_CHANNEL_MAX)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     LIST_EACH(item, after, &b->links)
     {
         struct psb_link *l = CONTAINER(item, struct psb_link, all);

@@ -5,17 +5,6 @@
 #include "internal.h"
 #include "sluice/http.h"
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
-static psb_buf buf_of(struct str s)
-{
-    return (psb_buf){(const uint8_t *)s.p, s.n};
-}
-
 /* ---- a request comes ---- */
 
 static bool waits_for_continue(const psb_client_t *c)
@@ -58,7 +47,7 @@ static void give_body(psb_client_t *c, struct str data, bool more)
 {
     c->body_coming = more;
     if (c->state != PSB_CLOSED && c->app->h.on_http_body)
-        c->app->h.on_http_body(c, buf_of(data), more, c->app->app.ud);
+        c->app->h.on_http_body(c, psb_buf_of(data), more, c->app->app.ud);
 }
 
 static int on_body(psb_client_t *c, const struct sluice_frame *f)
@@ -120,9 +109,9 @@ int psb_http_dispatch(psb_client_t *c, const struct sluice_frame *f)
 static int may_respond(const psb_client_t *c)
 {
     if (!c->http)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     if (c->state != PSB_OPEN || c->link->dead || c->gone)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     return 0;
 }
 
@@ -141,7 +130,7 @@ static int put_head(psb_client_t *c, enum sluice_type type, int status,
         psb_link_dirty(c->link);
     }
     buf_fini(&tlvs);
-    return ok ? 0 : fail(EINVAL);
+    return ok ? 0 : psb_refuse(EINVAL);
 }
 
 int psb_http_inform(psb_client_t *c, int status, const char *const *headers)
@@ -149,9 +138,9 @@ int psb_http_inform(psb_client_t *c, int status, const char *const *headers)
     if (may_respond(c) == -1)
         return -1;
     if (c->answered)
-        return fail(EALREADY);
+        return psb_refuse(EALREADY);
     if (status != 100 && status != 102 && status != 103)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     return put_head(c, SLUICE_HTTP_INFO, status, headers, false);
 }
 
@@ -161,9 +150,9 @@ int psb_http_respond(psb_client_t *c, int status, const char *const *headers,
     if (may_respond(c) == -1)
         return -1;
     if (c->answered)
-        return fail(EALREADY);
+        return psb_refuse(EALREADY);
     if (status < 200 || status > 599)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     if (put_head(c, SLUICE_HTTP_RES, status, headers, n || more) == -1)
         return -1;
     c->answered = true;
@@ -179,7 +168,7 @@ int psb_http_write(psb_client_t *c, const void *p, size_t n, int more)
     if (may_respond(c) == -1)
         return -1;
     if (!c->answered)
-        return fail(ENOTCONN);
+        return psb_refuse(ENOTCONN);
     int result = psb_send_body(c, p, n, !more);
     if (result != -1 && !more)
         c->state = PSB_CLOSING;
@@ -191,7 +180,7 @@ int psb_http_abort(psb_client_t *c)
     struct sluice_http_reset r = {.cid = c->cid, .code = SLUICE_ERROR_INTERNAL};
 
     if (c->state == PSB_CLOSED || c->link->dead)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     sluice_http_reset_put(&c->link->out, &r);
     psb_link_dirty(c->link);
     c->state = PSB_CLOSED;

@@ -7,6 +7,8 @@
 #ifndef PENSTOCK_BACKEND_INTERNAL_H
 #define PENSTOCK_BACKEND_INTERNAL_H
 
+#include <errno.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
@@ -32,6 +34,18 @@ enum {
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
      SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE |         \
      SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW)
+
+/* How a call says no: -1 with errno. */
+static inline int psb_refuse(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static inline psb_buf psb_buf_of(struct str s)
+{
+    return (psb_buf){(const uint8_t *)s.p, s.n};
+}
 
 /* A descriptor and what it waits for. */
 struct psb_watch {

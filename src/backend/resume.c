@@ -8,17 +8,6 @@
 #include "sluice/client.h"
 #include "sluice/link.h"
 
-static psb_buf buf_of(struct str s)
-{
-    return (psb_buf){(const uint8_t *)s.p, s.n};
-}
-
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* ---- progress ---- */
 
 static bool is_manual(const psb_client_t *c)
@@ -56,7 +45,7 @@ static int progress(psb_client_t *c, uint32_t seq)
         return 0;
     uint32_t more = seq - c->seq_done;
     if (more > c->waiting.n / 4)
-        return (int32_t)more < 0 ? 0 : fail(EINVAL);
+        return (int32_t)more < 0 ? 0 : psb_refuse(EINVAL);
     for (uint32_t i = 0; i < more; i++)
         n += le32_get(c->waiting.p + (size_t)i * 4);
     buf_drop(&c->waiting, (size_t)more * 4);
@@ -70,7 +59,7 @@ static int progress(psb_client_t *c, uint32_t seq)
 int psb_ack(psb_client_t *c, uint32_t seq)
 {
     if (c->link->dead || c->http)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     if (progress(c, seq) == -1)
         return -1;
     psb_link_dirty(c->link);
@@ -87,13 +76,13 @@ int psb_set_state(psb_client_t *c, psb_buf state, uint32_t ack_seq)
     };
 
     if (c->link->dead || c->http || !c->answered || c->gone || c->left)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     if (!(c->link->reader.features & SLUICE_FEATURE_STATE))
-        return fail(ENOTSUP);
+        return psb_refuse(ENOTSUP);
     if (state.n + 4 > c->link->peer_max_frame)
-        return fail(EMSGSIZE);
+        return psb_refuse(EMSGSIZE);
     if (ack_seq && (int32_t)(c->seq_in - ack_seq) < 0)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     sluice_set_state_put(&c->link->out, &m);
     psb_link_dirty(c->link);
     return ack_seq ? progress(c, ack_seq) : 0;
@@ -123,7 +112,7 @@ int psb_ack_cid(psb_t *b, psb_cid cid, uint32_t seq)
         put_ack(l, cid, seq);
         return 0;
     }
-    return fail(ENOENT);
+    return psb_refuse(ENOENT);
 }
 
 void psb_client_ack_end(psb_client_t *c)
@@ -165,7 +154,7 @@ static void begin(psb_client_t *c, const struct sluice_open *o,
     info.protocol = psb_offer(c, 0);
     if (h->on_resume)
         h->on_resume(c, &info,
-                     buf_of(sluice_tlv_find(c->tlvs, SLUICE_TAG_STATE)),
+                     psb_buf_of(sluice_tlv_find(c->tlvs, SLUICE_TAG_STATE)),
                      r->unacked, c->app->app.ud);
     else
         show_as_new(c, &info);

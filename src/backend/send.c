@@ -9,12 +9,6 @@
 #include "sluice/group.h"
 #include "sluice/link.h"
 
-static int fail(int error)
-{
-    errno = error;
-    return -1;
-}
-
 /* ---- answers to OPEN ---- */
 
 static bool is_reserved(struct str name, bool accept)
@@ -77,8 +71,8 @@ static bool is_offered(const psb_client_t *c, const char *protocol)
 static int may_answer(const psb_client_t *c)
 {
     if (c->link->dead || c->gone)
-        return fail(EPIPE);
-    return c->answered ? fail(EALREADY) : 0;
+        return psb_refuse(EPIPE);
+    return c->answered ? psb_refuse(EALREADY) : 0;
 }
 
 int psb_accept(psb_client_t *c, const char *protocol,
@@ -90,7 +84,7 @@ int psb_accept(psb_client_t *c, const char *protocol,
     if (may_answer(c) == -1)
         return -1;
     if (protocol && !is_offered(c, protocol))
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     if (protocol)
         ok = sluice_tlv_put(&tlvs, SLUICE_TAG_SUBPROTOCOL, str_c(protocol));
     ok = ok && buf_put_str(&tlvs, buf_str(&c->joins)) &&
@@ -104,7 +98,7 @@ int psb_accept(psb_client_t *c, const char *protocol,
         c->state = PSB_OPEN;
     }
     buf_fini(&tlvs);
-    return ok ? 0 : fail(EINVAL);
+    return ok ? 0 : psb_refuse(EINVAL);
 }
 
 int psb_reject(psb_client_t *c, int status, const char *const *headers,
@@ -118,7 +112,7 @@ int psb_reject(psb_client_t *c, int status, const char *const *headers,
     if (status == 0)
         r.flags = SLUICE_REJECT_PASS;
     else if (status < 300 || status > 599)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     bool ok = put_headers(&tlvs, headers, false);
     if (body.n)
         ok =
@@ -135,7 +129,7 @@ int psb_reject(psb_client_t *c, int status, const char *const *headers,
         c->state = PSB_CLOSED;
     }
     buf_fini(&tlvs);
-    return ok ? 0 : fail(EINVAL);
+    return ok ? 0 : psb_refuse(EINVAL);
 }
 
 /* ---- credit ---- */
@@ -229,11 +223,11 @@ void psb_link_credit(struct psb_link *l)
 static int may_send(const psb_client_t *c)
 {
     if (c->http)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     if (c->state == PSB_CONNECTING)
-        return fail(ENOTCONN);
+        return psb_refuse(ENOTCONN);
     if (c->state != PSB_OPEN || c->link->dead || c->gone)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     return 0;
 }
 
@@ -266,7 +260,7 @@ int psb_send_body(psb_client_t *c, const void *p, size_t n, bool last)
     const uint8_t *at = p;
 
     if (n > PSB_QUEUE_MAX || queued(c) + n > PSB_QUEUE_MAX)
-        return fail(ENOBUFS);
+        return psb_refuse(ENOBUFS);
     do {
         size_t take = n < c->link->peer_max_frame ? n : c->link->peer_max_frame;
         struct iovec piece = {(void *)(uintptr_t)at, take};
@@ -304,9 +298,9 @@ static int send_part(psb_client_t *c, int opcode, const void *p, size_t n,
     if (may_send(c) == -1)
         return -1;
     if (opcode != 1 && opcode != 2)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     if (n > PSB_QUEUE_MAX || queued(c) + n > PSB_QUEUE_MAX)
-        return fail(ENOBUFS);
+        return psb_refuse(ENOBUFS);
     put_pieces(c, opcode, p ? p : "", n, last);
     if (last)
         c->seq_out++;
@@ -319,7 +313,7 @@ static int send_part(psb_client_t *c, int opcode, const void *p, size_t n,
 int psb_send(psb_client_t *c, int binary, const void *p, size_t n)
 {
     if (c->out_opcode && may_send(c) == 0)
-        return fail(EBUSY);
+        return psb_refuse(EBUSY);
     return send_part(c, binary ? 2 : 1, p, n, true);
 }
 
@@ -330,7 +324,7 @@ int psb_sendv(psb_client_t *c, int binary, const struct iovec *iov, int n)
 
     for (int i = 0; i < n; i++) {
         if (iov[i].iov_len > PSB_QUEUE_MAX - total)
-            return may_send(c) == -1 ? -1 : fail(ENOBUFS);
+            return may_send(c) == -1 ? -1 : psb_refuse(ENOBUFS);
         total += iov[i].iov_len;
     }
     for (int i = 0; i < n; i++)
@@ -346,7 +340,7 @@ int psb_fragment(psb_client_t *c, int opcode, const void *p, size_t n, int last)
 {
     if (c->out_opcode && (c->out_raw || c->out_opcode != opcode) &&
         may_send(c) == 0)
-        return fail(EBUSY);
+        return psb_refuse(EBUSY);
     int result = send_part(c, opcode, p, n, last != 0);
     if (result != -1)
         c->out_opcode = last ? 0 : (uint8_t)opcode;
@@ -362,15 +356,15 @@ static int check_raw(const psb_client_t *c, unsigned head, size_t n)
 
     if (head > 0xff || (opcode > 2 && opcode != 9 && opcode != 10) ||
         (control && (!(head & 0x80) || n > SLUICE_CONTROL_MAX)))
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     if (!control && (opcode == 0) != c->out_raw)
-        return fail(opcode ? EBUSY : EINVAL);
+        return psb_refuse(opcode ? EBUSY : EINVAL);
     if (!control && opcode && c->out_opcode)
-        return fail(EBUSY);
+        return psb_refuse(EBUSY);
     if (n > c->link->peer_max_frame)
-        return fail(EMSGSIZE);
+        return psb_refuse(EMSGSIZE);
     if (n > PSB_QUEUE_MAX || queued(c) + n > PSB_QUEUE_MAX)
-        return fail(ENOBUFS);
+        return psb_refuse(ENOBUFS);
     return 0;
 }
 
@@ -381,7 +375,7 @@ int psb_raw(psb_client_t *c, unsigned head, const void *p, size_t n)
     if (may_send(c) == -1)
         return -1;
     if (!(c->link->reader.features & SLUICE_FEATURE_RAW))
-        return fail(ENOTSUP);
+        return psb_refuse(ENOTSUP);
     if (check_raw(c, head, n) == -1)
         return -1;
     put_data(c, SLUICE_RAW, (uint16_t)head, false, &piece, n);
@@ -412,7 +406,7 @@ static int send_ping(psb_client_t *c, enum sluice_type type, const void *p,
     if (may_send(c) == -1)
         return -1;
     if (n > SLUICE_CONTROL_MAX)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     sluice_ping_put(&c->link->out, &ping);
     psb_link_dirty(c->link);
     return 0;
@@ -438,7 +432,7 @@ int psb_close(psb_client_t *c, int code, const char *reason)
     if ((code ? code < 0 || !sluice_close_code_is_legal((unsigned)code)
               : close.reason.n > 0) ||
         close.reason.n > SLUICE_REASON_MAX)
-        return fail(EINVAL);
+        return psb_refuse(EINVAL);
     /* Not before what waits for credit. */
     sluice_close_put(queued(c) ? &c->queue : &c->link->out, &close);
     psb_link_dirty(c->link);
@@ -449,7 +443,7 @@ int psb_close(psb_client_t *c, int code, const char *reason)
 int psb_terminate(psb_client_t *c)
 {
     if (c->state == PSB_CLOSED || c->link->dead)
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     if (c->http)
         return psb_http_abort(c);
     if (!c->answered)
@@ -466,7 +460,7 @@ int psb_terminate(psb_client_t *c)
 static int send_empty(psb_client_t *c, enum sluice_type type)
 {
     if (c->http && (c->state == PSB_CLOSED || c->link->dead))
-        return fail(EPIPE);
+        return psb_refuse(EPIPE);
     if (!c->http && may_send(c) == -1)
         return -1;
     sluice_empty_put(&c->link->out, type, 0, c->cid);

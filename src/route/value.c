@@ -114,6 +114,31 @@ struct value *value_compile(struct conf *conf, struct variables *vs,
     return v;
 }
 
+int value_set(struct conf *conf, struct conf_scope *scope,
+              const struct directive *row, const struct conf_node *node,
+              void *field)
+{
+    struct value **value = field;
+    (void)scope, (void)row;
+    *value = value_compile(conf, conf->variables, conf_arg(node, 1));
+    return *value ? 0 : -1;
+}
+
+int value_list_add(struct conf *conf, struct conf_scope *scope,
+                   const struct directive *row, const struct conf_node *node,
+                   void *field)
+{
+    (void)row;
+    for (size_t i = 1; i < node->words_n; i++) {
+        struct value *v =
+            value_compile(conf, conf->variables, conf_arg(node, i));
+        if (!v)
+            return -1;
+        conf_list_add(conf, scope, field, v);
+    }
+    return 0;
+}
+
 static int resolve(struct conf *conf, struct variables *vs, struct value *v)
 {
     for (size_t i = 0; i < v->n; i++) {

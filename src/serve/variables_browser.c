@@ -173,16 +173,6 @@ static int set_ancient(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-static int set_value(struct conf *conf, struct conf_scope *scope,
-                     const struct directive *row, const struct conf_node *node,
-                     void *field)
-{
-    struct value **value = field;
-    (void)scope, (void)row;
-    *value = value_compile(conf, conf->variables, conf_arg(node, 1));
-    return *value ? 0 : -1;
-}
-
 enum { ANYWHERE = CONF_HTTP | CONF_SERVER | CONF_LOCATION };
 
 #define FIELD(name) offsetof(struct browser_conf, name)
@@ -207,7 +197,7 @@ static const struct directive browser_directives[] = {
     {.name = "modern_browser_value",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .set = set_value,
+     .set = value_set,
      .offset = FIELD(modern_value),
      .default_text = "1",
      .syntax = "TEXT",
@@ -215,7 +205,7 @@ static const struct directive browser_directives[] = {
     {.name = "ancient_browser_value",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .set = set_value,
+     .set = value_set,
      .offset = FIELD(ancient_value),
      .default_text = "1",
      .syntax = "TEXT",

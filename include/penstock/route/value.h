@@ -96,6 +96,15 @@ struct value;
 struct value *value_compile(struct conf *conf, struct variables *vs,
                             struct str text);
 
+/* conf_setters: the field is a struct value *, made of the first argument; or
+ * a conf_list of them, which every argument is added to. */
+int value_set(struct conf *conf, struct conf_scope *scope,
+              const struct directive *row, const struct conf_node *node,
+              void *field);
+int value_list_add(struct conf *conf, struct conf_scope *scope,
+                   const struct directive *row, const struct conf_node *node,
+                   void *field);
+
 /* Resolve every value compiled so far; "unknown \"x\" variable" at its place */
 int values_resolve(struct conf *conf, struct variables *vs);
 

@@ -120,16 +120,6 @@ const struct variable secure_link_variables[] = {
 
 /* ---- configuration ---- */
 
-static int set_value(struct conf *conf, struct conf_scope *scope,
-                     const struct directive *row, const struct conf_node *node,
-                     void *field)
-{
-    struct value **value = field;
-    (void)scope, (void)row;
-    *value = value_compile(conf, conf->variables, conf_arg(node, 1));
-    return *value ? 0 : -1;
-}
-
 static int check_modes(struct conf *conf, struct conf_scope *scope,
                        void *module_conf)
 {
@@ -149,7 +139,7 @@ static const struct directive directives[] = {
     {.name = "secure_link",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .set = set_value,
+     .set = value_set,
      .offset = offsetof(struct secure_link_conf, link),
      .syntax = "TEXT",
      .help = "Where a request has the hash of its link, and after a comma "
@@ -157,7 +147,7 @@ static const struct directive directives[] = {
     {.name = "secure_link_md5",
      .contexts = ANYWHERE,
      .arity = ARGS_1,
-     .set = set_value,
+     .set = value_set,
      .offset = offsetof(struct secure_link_conf, md5),
      .syntax = "TEXT",
      .help = "What the hash is of; $secure_link is then 1, 0 when it is too "

@@ -95,12 +95,7 @@ void brotli_filter(struct request *r)
             BrotliEncoderSetParameter(b, BROTLI_PARAM_SIZE_HINT,
                                       (uint32_t)length);
     }
-    response_body_changes(r);
-    response_add(r, STR("Content-Encoding"), STR("br"));
-    filters_add(r, &brotli_type, b);
-    size_t ahead = (size_t)(c->buffers.n * c->buffers.size);
-    if (ahead < r->output_max)
-        r->output_max = ahead;
+    encoding_begin(r, STR("br"), &brotli_type, b, &c->buffers);
 }
 
 /* ---- configuration ---- */

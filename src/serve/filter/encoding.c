@@ -178,6 +178,19 @@ void encoding_vary(struct request *r)
         response_add(r, STR("Vary"), STR("Accept-Encoding"));
 }
 
+void encoding_begin(struct request *r, struct str coding,
+                    const struct filter_type *type, void *state,
+                    const struct encoding_buffers *buffers)
+{
+    size_t ahead = (size_t)(buffers->n * buffers->size);
+
+    response_body_changes(r);
+    response_add(r, STR("Content-Encoding"), coding);
+    filters_add(r, type, state);
+    if (ahead < r->output_max)
+        r->output_max = ahead;
+}
+
 /* ---- configuration ---- */
 
 int encoding_set_buffers(struct conf *conf, struct conf_scope *scope,

@@ -26,6 +26,11 @@ struct encoding_buffers {
 };
 conf_setter encoding_set_buffers;
 
+/* From here on the body goes through the filter, and the head says so. */
+void encoding_begin(struct request *r, struct str coding,
+                    const struct filter_type *type, void *state,
+                    const struct encoding_buffers *buffers);
+
 void gzip_filter(struct request *r);
 void gunzip_filter(struct request *r);
 void brotli_filter(struct request *r);

@@ -105,12 +105,7 @@ void gzip_filter(struct request *r)
     if (r->head.method != METHOD_HEAD &&
         !start(r, g, r->response.content_length))
         return;
-    response_body_changes(r);
-    response_add(r, STR("Content-Encoding"), STR("gzip"));
-    filters_add(r, &gzip_type, g);
-    size_t ahead = (size_t)(c->buffers.n * c->buffers.size);
-    if (ahead < r->output_max)
-        r->output_max = ahead;
+    encoding_begin(r, STR("gzip"), &gzip_type, g, &c->buffers);
 }
 
 /* ---- $gzip_ratio ---- */

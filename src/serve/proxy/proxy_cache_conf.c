@@ -33,16 +33,6 @@ static int set_zone(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-static int set_key(struct conf *conf, struct conf_scope *scope,
-                   const struct directive *row, const struct conf_node *node,
-                   void *field)
-{
-    struct value **key = field;
-    (void)scope, (void)row;
-    *key = value_compile(conf, conf->variables, conf_arg(node, 1));
-    return *key ? 0 : -1;
-}
-
 static void add_valid(struct conf *conf, struct conf_scope *scope,
                       struct conf_list *list, unsigned status, uint64_t seconds)
 {
@@ -72,21 +62,6 @@ static int set_valid(struct conf *conf, struct conf_scope *scope,
         else if (!str_to_u64(word, 599, &status) || status < 100)
             return conf_fail(conf, "invalid status \"%.*s\"", STR_ARG(word));
         add_valid(conf, scope, field, (unsigned)status, seconds);
-    }
-    return 0;
-}
-
-static int add_conditions(struct conf *conf, struct conf_scope *scope,
-                          const struct directive *row,
-                          const struct conf_node *node, void *field)
-{
-    (void)row;
-    for (size_t i = 1; i < node->words_n; i++) {
-        struct value *v =
-            value_compile(conf, conf->variables, conf_arg(node, i));
-        if (!v)
-            return -1;
-        conf_list_add(conf, scope, field, v);
     }
     return 0;
 }
@@ -154,7 +129,7 @@ static const struct directive proxy_cache_directives[] = {
     {.name = "proxy_cache_key",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
-     .set = set_key,
+     .set = value_set,
      .offset = FIELD(key),
      .default_text = "$scheme$proxy_host$request_uri",
      .help = "What requests must have in common to get one response."},
@@ -249,7 +224,7 @@ static const struct directive proxy_cache_directives[] = {
      .contexts = EVERYWHERE,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
-     .set = add_conditions,
+     .set = value_list_add,
      .offset = FIELD(bypass),
      .help = "Do not answer from the cache when one of these is neither "
              "empty nor 0."},
@@ -258,7 +233,7 @@ static const struct directive proxy_cache_directives[] = {
      .contexts = EVERYWHERE,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
-     .set = add_conditions,
+     .set = value_list_add,
      .offset = FIELD(no_cache),
      .help = "Do not keep the response when one of these is neither empty "
              "nor 0."},
@@ -267,7 +242,7 @@ static const struct directive proxy_cache_directives[] = {
      .contexts = EVERYWHERE,
      .arity = ARGS_1_MORE,
      .flags = CONF_REPEATABLE,
-     .set = add_conditions,
+     .set = value_list_add,
      .offset = FIELD(purge),
      .help = "Remove what is cached under the key, and answer 204, when one "
              "of these is neither empty nor 0; 404 when there was nothing."},

@@ -107,31 +107,6 @@ static int add_name(struct conf *conf, struct conf_scope *scope,
     return 0;
 }
 
-static int set_value(struct conf *conf, struct conf_scope *scope,
-                     const struct directive *row, const struct conf_node *node,
-                     void *field)
-{
-    struct value **value = field;
-    (void)scope, (void)row;
-    *value = value_compile(conf, conf->variables, conf_arg(node, 1));
-    return *value ? 0 : -1;
-}
-
-static int set_early_hints(struct conf *conf, struct conf_scope *scope,
-                           const struct directive *row,
-                           const struct conf_node *node, void *field)
-{
-    (void)row;
-    for (size_t i = 1; i < node->words_n; i++) {
-        struct value *condition =
-            value_compile(conf, conf->variables, conf_arg(node, i));
-        if (!condition)
-            return -1;
-        conf_list_add(conf, scope, field, condition);
-    }
-    return 0;
-}
-
 static int set_limit_rate(struct conf *conf, struct conf_scope *scope,
                           const struct directive *row,
                           const struct conf_node *node, void *field)
@@ -370,13 +345,13 @@ static const struct directive proxy_directives[] = {
      .syntax = "METHOD",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
-     .set = set_value,
+     .set = value_set,
      .offset = FIELD(method),
      .help = "The method to use instead of the client's."},
     {.name = "proxy_set_body",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
-     .set = set_value,
+     .set = value_set,
      .offset = FIELD(set_body),
      .help = "A body to send instead of the client's."},
     {.name = "proxy_http_version",
@@ -540,7 +515,7 @@ static const struct directive proxy_directives[] = {
      .syntax = "CONDITION ...",
      .contexts = EVERYWHERE,
      .arity = ARGS_1_MORE,
-     .set = set_early_hints,
+     .set = value_list_add,
      .offset = FIELD(early_hints),
      .help = "Pass an upstream's 103 when one of these is neither empty nor "
              "0."},

@@ -225,16 +225,6 @@ static int set_certificate(struct conf *conf, struct conf_scope *scope,
     return ssl_read_certificate(conf, conf_arg(node, 1), field);
 }
 
-static int set_name(struct conf *conf, struct conf_scope *scope,
-                    const struct directive *row, const struct conf_node *node,
-                    void *field)
-{
-    struct value **name = field;
-    (void)scope, (void)row;
-    *name = value_compile(conf, conf->variables, conf_arg(node, 1));
-    return *name ? 0 : -1;
-}
-
 enum { EVERYWHERE = CONF_HTTP | CONF_SERVER | CONF_LOCATION };
 
 #define FIELD(name) offsetof(struct proxy_ssl_conf, name)
@@ -304,7 +294,7 @@ static const struct directive proxy_ssl_directives[] = {
      .syntax = "NAME",
      .contexts = EVERYWHERE,
      .arity = ARGS_1,
-     .set = set_name,
+     .set = value_set,
      .offset = FIELD(name),
      .default_text = "$proxy_host",
      .help = "The name that the certificate must be for, and that is sent."},
