@@ -125,9 +125,11 @@ typedef struct {
  *              with psb_http_respond(), here or later.  An app without this
  *              handler answers 404
  * on_http_body the next piece of it, until more is 0
- * on_close     the last word about the client: its memory goes after this.
- *              Of a request: code 0, and PSB_CAUSE_CLIENT when all of the
- *              response left, PSB_CAUSE_EOF when not
+ * on_log       the gateway tells something of the client, or of the link
+ * (NULL), as psb_set_debug() asked for; level as in syslog.  Each app with this
+ * handler gets it; without any it goes to stderr on_close     the last word
+ * about the client: its memory goes after this. Of a request: code 0, and
+ * PSB_CAUSE_CLIENT when all of the response left, PSB_CAUSE_EOF when not
  */
 typedef struct {
     int (*on_open)(psb_client_t *, const psb_info *, void *ud);
@@ -148,6 +150,7 @@ typedef struct {
                      void *ud);
     void (*on_http)(psb_client_t *, const psb_info *, int more, void *ud);
     void (*on_http_body)(psb_client_t *, psb_buf, int more, void *ud);
+    void (*on_log)(psb_t *, psb_client_t *, int level, psb_buf text, void *ud);
 } psb_handlers;
 
 /* What the backend offers.  h must outlive the psb_t; texts are copied. */
@@ -337,7 +340,9 @@ PSB_API int psb_unsubscribe(psb_client_t *, const char *channel);
 PSB_API int psb_publish(psb_t *, const char *channel, int binary, const void *,
                         size_t, psb_cid except);
 
-/* Frames that come are shown on stderr: 1 those of clients' lives, 2 all. */
+/* Frames that come are shown on stderr: 1 those of clients' lives, 2 all.  And
+ * the gateway tells what it does with our clients (on_log): 1 up to syslog's
+ * level 6, 2 all, when its `debug on` allows it; 0: nothing. */
 PSB_API void psb_set_debug(psb_t *, int level);
 
 /* A line into the gateway's error log; level as in syslog, 0..7. */

@@ -37,6 +37,8 @@ static int on_hello(struct psb_link *l, const struct sluice_frame *f)
                                     .tlvs = buf_str(&b->apps[i]->tlvs)};
         sluice_register_put(&l->out, &r);
     }
+    if (b->debug)
+        psb_link_set_log(l);
     if (!b->stopping)
         sluice_empty_put(&l->out, SLUICE_READY, 0, 0);
     return 0;
@@ -402,6 +404,8 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
         return 0;
     case SLUICE_ACK:
         return on_ack(l, f);
+    case SLUICE_LOG:
+        return psb_on_log(l, f);
     case SLUICE_OPEN:
     case SLUICE_HTTP_REQ:
     case SLUICE_RESUME:
@@ -423,7 +427,6 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     /* Nothing that we have to answer. */
     case SLUICE_RESUME_END:
     case SLUICE_GOAWAY:
-    case SLUICE_LOG:
     case SLUICE_STATS:
     case SLUICE_NOP:
     case SLUICE_STATE:

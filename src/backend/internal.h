@@ -205,6 +205,12 @@ void psb_dial_fini(psb_t *b);
 /* dispatch.c */
 int psb_dispatch(struct psb_link *l, const struct sluice_frame *f);
 
+/* events.c */
+/* SETLOG, as psb_set_debug() said. */
+void psb_link_set_log(struct psb_link *l);
+/* LOG of the gateway. */
+int psb_on_log(struct psb_link *l, const struct sluice_frame *f);
+
 /* client.c */
 psb_client_t *psb_client_at(struct psb_link *l, uint64_t cid);
 psb_client_t *psb_client_create(struct psb_link *l, const struct sluice_open *o,

@@ -72,11 +72,6 @@ static void read_predecessors(psb_t *b)
     }
 }
 
-void psb_set_debug(psb_t *b, int level)
-{
-    b->debug = level;
-}
-
 psb_t *psb_new(const char *name)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -52,6 +52,8 @@ static void add_option(struct app *a, const struct sluice_tlv *t)
         a->event_mask = value;
     else if (id == SLUICE_OPT_AUTO_PONG)
         a->auto_pong = value != 0;
+    else if (id == SLUICE_OPT_DEBUG)
+        a->debug = value != 0;
     else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS)
         a->idle_timeout_ms = value;
     else if (id == SLUICE_OPT_MAX_MESSAGE)

@@ -210,6 +210,28 @@ static const struct directive backend_directives[] = {
                 "one with 1013.  0: no limit.",
     },
     {
+        .name = "log_rate",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_number,
+        .offset = FIELD(log_rate),
+        .default_text = "1000",
+        .max = 1000000,
+        .help = "Lines a second that each link may write into the error log, "
+                "and that it is told (SETLOG); further ones are counted.",
+    },
+    {
+        .name = "debug",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = FIELD(debug),
+        .default_text = "off",
+        .help = "May a backend ask for debugging lines (SETLOG, OPT DEBUG), "
+                "and do the reasons of its refusals (REJECT) go into the "
+                "response.",
+    },
+    {
         .name = "allow_raw",
         .contexts = CONF_BACKEND,
         .arity = ARGS_FLAG,
@@ -254,6 +276,7 @@ static void backend_defaults(void *conf)
         .drain_code = WS_CLOSE_GOING_AWAY,
         .cross_backend = true,
         .channels_max = 256,
+        .log_rate = 1000,
         .method = &balance_least_conn,
     };
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "events.h"
 
+#include "logs.h"
+
 #include "sluice/app.h"
 
 static bool wants(const struct link *l, uint32_t event)
@@ -34,6 +36,16 @@ static void tell_refused(struct link *l, struct request *r,
         buf_clear(&l->scratch);
 }
 
+static void tell_line(struct link *l, struct request *r, const char *why)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct str ip = address_ip_text(request_remote(r), text);
+
+    logs_tell(l, NULL, LEVEL_INFO,
+              "handshake refused: %s, client: %.*s, target: %.*s", why,
+              STR_ARG(ip), STR_ARG(r->head.target));
+}
+
 void pool_tell_refused(struct str pool, struct request *r,
                        enum sluice_error code, const char *why)
 {
@@ -44,7 +56,11 @@ void pool_tell_refused(struct str pool, struct request *r,
     LIST_EACH(item, after, &p->backends)
     {
         struct link *l = CONTAINER(item, struct backend, in_pool)->link;
-        if (l && wants(l, SLUICE_EVENT_CLIENT_ERROR))
+        if (!l)
+            continue;
+        if (logs_wants(l, NULL, LEVEL_INFO))
+            tell_line(l, r, why);
+        if (wants(l, SLUICE_EVENT_CLIENT_ERROR))
             tell_refused(l, r, code, str_c(why));
     }
 }

@@ -337,6 +337,21 @@ static void respond(struct session *s, struct str body)
     }
 }
 
+/* Why: for us; for the client only while somebody debugs. */
+static void note_reason(struct session *s, struct str tlvs, struct str *body)
+{
+    struct str reason = sluice_tlv_find(tlvs, SLUICE_TAG_REASON);
+
+    if (!reason.n)
+        return;
+    log_info(&s->log, "backend rejects the handshake: %.*s", STR_ARG(reason));
+    if (body->n || !s->link->backend->pool->conf->set.debug)
+        return;
+    *body = reason;
+    if (!s->request->response.content_type.p)
+        s->request->response.content_type = STR("text/plain");
+}
+
 static int reject_late(struct session *s)
 {
     session_fail(s, ENDING_LATE_REJECT);
@@ -362,6 +377,7 @@ int upgrade_rejected(struct session *s, const struct sluice_frame *f)
         return rc;
     }
     struct str body = sluice_tlv_find(j.tlvs, SLUICE_TAG_BODY);
+    note_reason(s, j.tlvs, &body);
     if (!j.more) {
         respond(s, body);
         return 0;

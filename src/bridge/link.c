@@ -12,6 +12,7 @@
 #include "bridge/session.h"
 #include "claim.h"
 #include "io/connect.h"
+#include "logs.h"
 #include "sluice/hello.h"
 #include "stats.h"
 
@@ -87,10 +88,14 @@ static void end(struct link *l)
     loop_cancel(&l->wake_task);
     loop_cancel(&l->move_task);
     stream_close(l->stream);
+    logs_fini(l);
     claim_forget_link(l);
     counters_add(&l->backend->pool->counters.data, &l->counters);
     if (!list_is_empty(&l->sessions) && !l->backend->pool->retired)
         log_notice(link_log(l), "%zu clients lose their backend", l->clients_n);
+    logs_tell_pool(l->backend->pool, l, LEVEL_WARN,
+                   "link to unix:%s is gone, %zu clients lose their backend",
+                   l->backend->path, l->clients_n);
     lose_clients(l, &l->sessions);
     lose_clients(l, &l->exchanges);
     backend_link_ended(l->backend);
@@ -108,6 +113,9 @@ void link_fail(struct link *l, enum sluice_error code, unsigned type,
     if (log_limit_pass(&l->backend->noise, &skipped))
         log_err(link_log(l), "backend broke the protocol: %s: %s in %s frame",
                 sluice_error_name(code), why, sluice_type_name(type));
+    logs_tell(l, NULL, LEVEL_ERROR,
+              "backend broke the protocol: %s: %s in %s frame",
+              sluice_error_name(code), why, sluice_type_name(type));
     link_send_error(l, 0, code, type, SLUICE_SEVERITY_LINK, 0, why);
     end(l);
 }
@@ -374,6 +382,7 @@ struct link *link_create(struct backend *b)
     l->move_task.run = link_run_moves;
     timer_init(&l->timer, on_timer);
     timer_init(&l->ack_timer, on_ack_timer);
+    logs_init(l);
     sluice_reader_init(&l->reader, SLUICE_ROLE_BACKEND,
                        (uint32_t)set->max_frame);
     if (!listener_is_allowed(l)) {

@@ -3,6 +3,7 @@
 #include "bridge/exchange.h"
 #include "bridge/session.h"
 #include "claim.h"
+#include "logs.h"
 #include "sluice/hello.h"
 #include "stats.h"
 #include "ws/close.h"
@@ -89,50 +90,6 @@ static int on_goaway(struct link *l, const struct sluice_frame *f)
     return 0;
 }
 
-/* What a backend writes goes into a line of ours: no control characters. */
-static void log_text(struct link *l, enum log_level level, const char *what,
-                     struct str text)
-{
-    char clean[1024];
-    size_t n = text.n < sizeof clean ? text.n : sizeof clean;
-
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        clean[i] = c < 0x20 || c == 0x7f ? '?' : text.p[i];
-    }
-    log_write(link_log(l), level, "%s: %.*s", what, (int)n, clean);
-}
-
-static bool may_log(struct link *l)
-{
-    uint64_t second = clock_now_ms() / 1000;
-    if (second != l->log_second) {
-        l->log_second = second;
-        l->logs = 0;
-    }
-    return l->logs++ < LINK_LOGS_PER_SECOND;
-}
-
-static int on_log(struct link *l, const struct sluice_frame *f)
-{
-    static const enum log_level levels[] = {
-        LEVEL_EMERG, LEVEL_ALERT,  LEVEL_CRIT, LEVEL_ERROR,
-        LEVEL_WARN,  LEVEL_NOTICE, LEVEL_INFO, LEVEL_DEBUG};
-    struct sluice_log line;
-
-    int rc = sluice_log_get(&line, f);
-    if (rc < 0)
-        return rc;
-    if (may_log(l)) {
-        /* A backend's emergency is at most an error of ours. */
-        enum log_level level = levels[line.level & 7];
-        if (level < LEVEL_ERROR)
-            level = LEVEL_ERROR;
-        log_text(l, level, "backend says", line.text);
-    }
-    return 0;
-}
-
 static void close_for_backend(struct session *s, unsigned code)
 {
     if (s->stream && !s->close_sent && sluice_close_code_is_legal(code))
@@ -146,10 +103,7 @@ static int on_error(struct link *l, const struct sluice_frame *f)
     int rc = sluice_error_get(&e, f);
     if (rc < 0)
         return rc;
-    if (may_log(l))
-        log_text(l,
-                 e.severity == SLUICE_SEVERITY_INFO ? LEVEL_WARN : LEVEL_ERROR,
-                 sluice_error_name(e.code), e.text);
+    logs_on_error(l, &e);
     if (e.severity == SLUICE_SEVERITY_LINK) {
         link_close(l, "backend reported an error");
     } else if (e.severity == SLUICE_SEVERITY_CLIENT) {
@@ -294,6 +248,9 @@ static int on_client_frame(struct link *l, const struct sluice_frame *f)
         log_err(link_log(l), "%s frame refused: %s",
                 sluice_type_name(f->header.type),
                 sluice_error_name((unsigned)-rc));
+    logs_tell(l, c, LEVEL_ERROR, "%s frame refused: %s",
+              sluice_type_name(f->header.type),
+              sluice_error_name((unsigned)-rc));
     link_send_error(l, f->header.cid, (enum sluice_error) - rc, f->header.type,
                     SLUICE_SEVERITY_CLIENT, WS_CLOSE_INTERNAL,
                     sluice_error_name((unsigned)-rc));
@@ -324,7 +281,7 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_ERROR:
         return on_error(l, f);
     case SLUICE_LOG:
-        return on_log(l, f);
+        return logs_on_log(l, f);
     case SLUICE_NOP:
         return 0;
     case SLUICE_ACK:
@@ -367,8 +324,10 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
         return on_client_frame(l, f);
     case SLUICE_STATS_REQ:
         return stats_on_request(l, f);
-    case SLUICE_STATS:
     case SLUICE_SETLOG:
+        logs_on_setlog(l, f);
+        return 0;
+    case SLUICE_STATS:
         unsupported(l, f);
         return 0;
     /* The reader lets none of these through: ours to send, or of a feature

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "bridge/limits.h"
+#include "logs.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
 #include "ws/close.h"
@@ -41,6 +42,9 @@ void session_set_state(struct session *s, enum session_state state)
 {
     log_debug(&s->log, "session %s -> %s", state_names[s->state],
               state_names[state]);
+    if (s->link)
+        logs_tell(s->link, session_client(s), LEVEL_DEBUG, "session %s -> %s",
+                  state_names[s->state], state_names[state]);
     tell_state(s, state);
     s->state = (uint8_t)state;
     s->state_ms = (uint32_t)clock_now_ms();
@@ -268,6 +272,8 @@ void session_apply_options(struct session *s, struct str tlvs)
             s->event_mask = value;
         else if (id == SLUICE_OPT_AUTO_PONG)
             s->auto_pong = value != 0;
+        else if (id == SLUICE_OPT_DEBUG)
+            s->debug = value != 0;
         else if (id == SLUICE_OPT_MAX_MESSAGE)
             s->max_message = value;
         else if (id == SLUICE_OPT_ON_LOSS && value <= LOSS_REASSIGN)
@@ -409,6 +415,11 @@ static void finish(struct session *s, enum ending ending)
     s->close_code = (uint16_t)final_code(s, row);
     log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
               s->seq_in, s->seq_out);
+    if (s->link)
+        logs_tell(s->link, session_client(s), row->level,
+                  "%s: code %u, cause %u (%u messages in, %u out)",
+                  row->sentence, s->close_code, row->cause, s->seq_in,
+                  s->seq_out);
     list_remove(&s->in_pool);
     end_request(s); /* its log line may name the backend */
     limits_close(s);

@@ -38,6 +38,7 @@ bool session_bind(struct session *s, struct link *l, struct app *app)
         s->event_mask = app->event_mask;
         s->idle_timeout_ms = app->idle_timeout_ms;
         s->max_message = app->max_message;
+        s->debug = app->debug;
         if (app->has_threshold)
             s->stream_threshold = app->stream_threshold;
         if (app->auto_pong >= 0)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "bridge/limits.h"
 #include "bridge/session.h"
+#include "logs.h"
 #include "ws/close.h"
 
 enum {
@@ -199,6 +200,15 @@ static bool may_read(struct session *s)
     return false;
 }
 
+static const char *why_not(const struct session *s)
+{
+    return s->held               ? "PAUSE"
+           : !s->accepted        ? "no ACCEPT"
+           : limits_hold_back(s) ? "its limits"
+           : may_forward(s)      ? "it moves"
+                                 : "no credit";
+}
+
 /* ---- events of the client ---- */
 
 /*
@@ -348,6 +358,9 @@ static void on_data(void *owner, struct span *in)
     s->pinged_ms = 0;
     while (session_is_open(s)) {
         if (!may_read(s)) {
+            if (s->link)
+                logs_tell(s->link, session_client(s), LEVEL_DEBUG,
+                          "client is read no more: %s", why_not(s));
             stream_pause(s->stream);
             return;
         }
@@ -405,8 +418,12 @@ void session_wake(struct session *s)
         return;
     if (is_due(s) && may_forward(s))
         forward_pending(s);
-    if (s->stream->paused && may_read(s))
+    if (s->stream->paused && may_read(s)) {
+        if (s->link)
+            logs_tell(s->link, session_client(s), LEVEL_DEBUG,
+                      "client is read again");
         stream_resume(s->stream);
+    }
 }
 
 void session_discard(struct session *s)

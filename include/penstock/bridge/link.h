@@ -32,9 +32,8 @@ struct session;
 struct sharing;
 
 enum {
-    LINK_APPS_MAX = 64,     /* SLUICE section 15 */
-    LINK_PATTERNS_MAX = 64, /* of one app */
-    LINK_LOGS_PER_SECOND = 1000,
+    LINK_APPS_MAX = 64,         /* SLUICE section 15 */
+    LINK_PATTERNS_MAX = 64,     /* of one app */
     LINK_ACK_MS = 100,          /* credit is returned at the latest */
     LINK_WAKE_MAX = 64,         /* starved sessions woken in one turn */
     LINK_QUEUE_SOFT = 1 << 20,  /* bytes beyond the window that wait for the
@@ -78,6 +77,7 @@ struct app {
     uint32_t versions;        /* bits of those it takes; 0: all */
     uint32_t stream_threshold;
     int auto_pong;      /* -1: the location's */
+    bool debug;         /* of its clients the backend is told all */
     bool has_threshold; /* its own stream_threshold */
     bool live;
 };
@@ -100,6 +100,12 @@ struct link_client {
     uint32_t window_in, outstanding_in;   /* client -> backend */
     uint32_t window_out, outstanding_out; /* backend -> client */
     uint32_t flushed_out; /* of outstanding_out: left for the kernel, owed */
+};
+
+/* Lines of a second, see logs.h. */
+struct line_rate {
+    uint64_t since_ms;
+    uint32_t used, suppressed;
 };
 
 /* What went over a link: whole messages, and payload bytes. */
@@ -148,10 +154,11 @@ struct link {
     struct timer timer; /* greeting, keepalive, drain */
     uint64_t heard_ms;  /* the last whole frame */
     uint64_t said_ms;
-    uint64_t drain_until_ms; /* we end it then; 0: we do not */
-    uint64_t grace_until_ms; /* the backend's own; 0: it said none */
-    uint64_t log_second;
-    uint32_t logs;          /* lines of the backend in this second */
+    uint64_t drain_until_ms;            /* we end it then; 0: we do not */
+    uint64_t grace_until_ms;            /* the backend's own; 0: it said none */
+    struct line_rate logs_in, logs_out; /* LOG of and to the backend */
+    struct timer logs_timer;            /* of the next second */
+    uint8_t told_level;     /* enum log_level that it asked for; 0: none */
     struct log_limit noise; /* what a backend can cause in numbers */
     uint64_t strays;        /* frames for clients that are gone */
     bool bye;               /* it said BYE: the end is in good order */

@@ -74,6 +74,8 @@ struct pool_settings {
     uint64_t drain_jitter_ms;
     unsigned drain_code;
     bool drain_is_set;
+    uint64_t log_rate;  /* lines a second, of a link to the log and back */
+    bool debug;         /* debugging may be told to backends and clients */
     bool allow_raw;     /* it may make frames to clients itself */
     bool cross_backend; /* broadcasts reach clients of its siblings */
     const struct balance_method *method;

@@ -132,6 +132,7 @@ struct session {
     bool closed_sent : 1; /* CLOSED, on this link */
     bool out_raw : 1;     /* the message from the backend comes as RAW */
     bool out_packed : 1;  /* and is compressed */
+    bool debug : 1;       /* OPT DEBUG: the backend is told all of it */
     uint8_t on_loss;      /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
     bool eof : 1;
     char client[]; /* its IP address */

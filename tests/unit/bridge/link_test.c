@@ -240,7 +240,7 @@ static void says_what_it_does_not_support_and_goes_on(void **state)
     struct fake *b = fake_of(0);
     struct sluice_error_frame e;
     world_start(1);
-    fake_put_empty(b, SLUICE_SETLOG, 0);
+    fake_put_empty(b, SLUICE_STATS, 0);
     fake_send(b);
     struct sluice_frame f = fake_expect(b, SLUICE_ERROR);
     assert_int_equal(sluice_error_get(&e, &f), 0);
