@@ -150,6 +150,8 @@ export interface Handlers {
   drain?(conn: Conn): void;
   error?(conn: Conn, error: Error & { code: number }): void;
   close?(conn: Conn, code: number, reason: string, cause: number): void;
+  /** It went away before it was accepted. */
+  left?(conn: Conn, cause: number): void;
   http?(request: HttpRequest, response: HttpResponse): void;
 }
 
@@ -165,6 +167,8 @@ export interface AppOptions {
   maxMessage?: number;
   idleTimeout?: number;
   streamThreshold?: number;
+  /** bytesReceived counts bytes on the wire. */
+  wire?: boolean;
   autoPong?: boolean;
   manualAck?: boolean;
   text?: 'string' | 'buffer';
@@ -205,6 +209,7 @@ export class Backend extends EventEmitter {
   publish(channel: string, data: Data, options?: GroupOptions): boolean;
   msend(list: Iterable<Conn | number>, data: Data,
     options?: { binary?: boolean }): boolean;
+  unregister(app: App | string): boolean;
   log(text: string, level?: number): void;
   goaway(mode?: 'drain' | 'handover', graceMs?: number): void;
   close(graceMs?: number): Promise<void>;

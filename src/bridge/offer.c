@@ -161,6 +161,8 @@ struct link *offer_next(struct offer *o, struct app **app)
             return l;
         offer_declined(o, status);
     }
+    if (o->status == 503)
+        response_add(r, STR("Retry-After"), STR(RETRY_AFTER));
     if (o->status == 502)
         log_err(&r->log, "no live backend in \"%.*s\"", STR_ARG(p->name));
     else

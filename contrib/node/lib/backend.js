@@ -11,9 +11,10 @@ const { Conn, toBytes, channelOf } = require('./conn');
 const { OPEN } = require('./flow');
 
 const KINDS = { exact: 0, prefix: 1, suffix: 2, regex: 3 };
+const ORIGINS = { '*': 4, none: 5 };
 const VERSIONS = { 13: 1, 8: 2, 7: 4, 76: 8, 75: 16 };
 const HANDLERS = ['accept', 'open', 'resume', 'detach', 'message', 'fragment',
-  'ping', 'pong', 'drain', 'error', 'close', 'http'];
+  'ping', 'pong', 'drain', 'error', 'close', 'left', 'http'];
 
 // PENSTOCK_RESUME_OF: boot ids, in decimal or 0x hexadecimal, by commas.
 function predecessors() {
@@ -34,6 +35,8 @@ class App {
     this.text = options.text || 'string';
     this.manualAck = Boolean(options.manualAck);
     this.protocols = options.protocols || [];
+    this.open = true; // for new clients
+    this.wire = Boolean(options.wire);
     this.onMessage = typeof handlers.message === 'function';
     for (const name of Object.keys(handlers))
       if (!HANDLERS.includes(name) || typeof handlers[name] !== 'function')
@@ -51,12 +54,12 @@ class App {
     for (const origin of o.origins || [])
       list.push(origin instanceof RegExp
         ? tlvPattern(TAG.ORIGIN_PATTERN, 3, origin.source)
-        : tlvPattern(TAG.ORIGIN_PATTERN, 0, origin));
+        : tlvPattern(TAG.ORIGIN_PATTERN, ORIGINS[origin] || 0, origin));
     for (const p of this.protocols) list.push(tlv(TAG.SUBPROTOCOL, p));
     const h = this.handlers;
     list.push(tlvOpt(OPT.EVENT_MASK, EVENT.OPENED | (h.ping ? EVENT.PING : 0) |
       (h.pong ? EVENT.PONG : 0) | (h.fragment ? EVENT.FRAGMENTS : 0) |
-      (h.http ? EVENT.HTTP_DONE : 0)));
+      (h.http ? EVENT.HTTP_DONE : 0) | (this.wire ? EVENT.WIRE : 0)));
     if (o.idleTimeout) list.push(tlvOpt(OPT.IDLE_TIMEOUT_MS, o.idleTimeout));
     if (o.maxMessage) list.push(tlvOpt(OPT.MAX_MESSAGE, o.maxMessage));
     if (o.autoPong === false)
@@ -376,6 +379,15 @@ class Backend extends EventEmitter {
       throw new TypeError('drain or handover');
     for (const link of this.links)
       link.goaway(mode === 'handover' ? 1 : 0, graceMs);
+  }
+
+  // The app gets no more clients; those it has stay.
+  unregister(app) {
+    const a = this.apps.find((x) => x === app || x.name === app);
+    if (!a || !a.open) return false;
+    a.open = false;
+    for (const link of this.links) link.unregister(a);
+    return true;
   }
 
   // No new clients; the others go to other backends, or have that long.

@@ -30,7 +30,7 @@ const TAG = {
 
 const FEATURE = {
   RESUME: 1 << 0, ALO: 1 << 1, FRAGMENTS: 1 << 2, HTTP: 1 << 3,
-  CHANNELS: 1 << 4, STATE: 1 << 8, MOVE: 1 << 9,
+  CHANNELS: 1 << 4, STATE: 1 << 8, MOVE: 1 << 9, WIRECOUNT: 1 << 14,
 };
 
 const ERROR = {
@@ -42,7 +42,8 @@ const ERROR = {
 const FLAG = { MORE: 1, REPLAY: 2, NOTIFY: 4, NOCOMPRESS: 8 };
 const OPT = { IDLE_TIMEOUT_MS: 2, AUTO_PONG: 3, MAX_MESSAGE: 4, EVENT_MASK: 5,
   ON_LOSS: 6, STREAM_THRESHOLD: 10, VERSIONS: 13 };
-const EVENT = { PING: 1, PONG: 2, FRAGMENTS: 16, HTTP_DONE: 128, OPENED: 256 };
+const EVENT = { PING: 1, PONG: 2, FRAGMENTS: 16, HTTP_DONE: 128, OPENED: 256,
+  WIRE: 512 };
 const MAGIC = Buffer.from('SLUICE1\n', 'latin1');
 const HEADER_SIZE = 16;
 const HI = 0x100000000;

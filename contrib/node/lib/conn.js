@@ -454,6 +454,7 @@ class Conn extends Flow {
     for (const { callback } of callbacks)
       this.app.backend.guard(callback, new Error('the client is closed'));
     if (accepted) this.app.call('close', this, code, reason, cause);
+    else if (!this.answered) this.app.call('left', this, cause);
   }
 }
 

@@ -17,7 +17,7 @@ const EARLY = 65536; // output that does not wait for the turn's end
 const SLOW = 1024 * 1024; // output of a link: group sends say false
 const MAX_OUT = 64 * 1024 * 1024; // and are refused
 const FEATURES = FEATURE.RESUME | FEATURE.STATE | FEATURE.MOVE | FEATURE.ALO |
-  FEATURE.FRAGMENTS | FEATURE.HTTP | FEATURE.CHANNELS;
+  FEATURE.FRAGMENTS | FEATURE.HTTP | FEATURE.CHANNELS | FEATURE.WIRECOUNT;
 const ROLE_GATEWAY = 1, ROLE_BACKEND = 2;
 const WANTS_RESUME = 1, HEALTH_CHECK = 2;
 const CAUSE_LINK_LOST = 11, CAUSE_SHUTDOWN = 12, CAUSE_MOVED = 16;
@@ -42,7 +42,8 @@ class Link {
     this.leaving = new Set();
     this.slots = [];
     this.flows = new Set();
-    this.appIds = [];
+    this.registering = []; // apps whose REGISTERED comes
+    this.appIds = []; // as backend.apps
     this.immediate = null;
     this.reader = new Reader(this.onFrame.bind(this), MAX_FRAME);
     this.turn = () => this.endTurn();
@@ -197,6 +198,7 @@ class Link {
       if (c === null) return 0;
       if (!(c instanceof Conn)) return this.broken(c, ERROR.BAD_STATE, type);
       if (!c.answered) return ERROR.BAD_STATE;
+      if (c.app.wire) c.bytesReceived += (aux << 16) >> 16;
       const code = c.onData(type, flags, buf, at, end);
       return code === 0 ? 0 : this.broken(c, code, type);
     }
@@ -243,21 +245,33 @@ class Link {
     this.credit = h.linkWindow;
     this.features = this.reader.features = h.features & FEATURES;
     this.ready = true;
-    backend.apps.forEach((app, i) =>
-      this.out.frame(TYPE.REGISTER, 0, i + 1, 0, 0, app.tlvs));
-    if (!backend.stopping) this.out.frame(TYPE.READY, 0, 0, 0, 0, null);
+    const apps = this.registering = backend.apps.filter((app) => app.open);
+    for (const app of apps)
+      this.out.frame(TYPE.REGISTER, 0, backend.apps.indexOf(app) + 1, 0, 0,
+        app.tlvs);
+    const closed = backend.apps.length > 0 && apps.length === 0;
+    if (!backend.stopping && !closed)
+      this.out.frame(TYPE.READY, 0, 0, 0, 0, null);
     this.dirty();
     return 0;
   }
 
   onRegistered(appId, buf, at, end) {
-    const app = this.backend.apps[this.appIds.length];
+    const app = this.registering.shift();
     if (!app) return ERROR.PROTOCOL;
-    this.appIds.push(appId);
+    this.appIds[this.backend.apps.indexOf(app)] = appId;
+    if (appId !== 0 && !app.open) this.unregister(app);
     if (appId === 0)
       this.backend.fail(new Error(`the gateway refused the app ${app.name}: ` +
         buf.toString('utf8', at, end)));
     return 0;
+  }
+
+  unregister(app) {
+    const id = this.appIds[this.backend.apps.indexOf(app)];
+    if (this.dead || !id) return;
+    this.out.frame(TYPE.UNREGISTER, 0, id, 0, 0, null);
+    this.dirty();
   }
 
   onError(code, lo, hi, buf, at, end) {
@@ -391,6 +405,7 @@ class Link {
     if (type === TYPE.CLOSED) {
       const closed = readClosed(buf, at, end);
       this.ackEnd(c);
+      if (app.wire) c.bytesReceived = Number(closed.bytesIn);
       c.finish(aux, closed.reason, closed.cause);
       return 0;
     }

@@ -76,7 +76,7 @@ test('the request, and the answer to it', options, async (t) => {
     ['GET', '/ws/a%20b?x=1', '/ws/a b', 13, ['v1', 'v2'], '7', 'b',
       'localhost', false]);
   for (const [what, status] of [['status', 401], ['false', 403],
-    ['pass', 404], ['throw', 500], ['late', 418], ['reject', 500],
+    ['pass', 403], ['throw', 500], ['late', 418], ['reject', 500],
     ['bad', 500]]) {
     const r = await Client.open(t, g.port, '/ws', { 'X-Do': what });
     assert.match(r.head, new RegExp(`^HTTP/1.1 ${status} `), what);

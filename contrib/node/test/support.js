@@ -120,6 +120,14 @@ class Client {
     return c;
   }
 
+  get status() {
+    return Number(this.head.slice(9, 12));
+  }
+
+  get accepted() {
+    return this.status === 101;
+  }
+
   async more() {
     if (this.ended) throw new Error('the connection is closed');
     await new Promise((resolve, reject) => {

@@ -369,7 +369,7 @@ static void the_next_app_gets_who_is_passed_on(void **state)
         assert_int_equal(closed.cid, o.cid);
         assert_int_equal(closed.cause, SLUICE_CAUSE_REJECTED);
     }
-    WORLD_WAIT(p->finished == 404);
+    WORLD_WAIT(p->finished == 403);
     paper_free(p);
     /* Nobody is counted any more. */
     assert_int_equal(pool_find(STR("test"))->balance.peers[0].state->active, 0);
