@@ -125,11 +125,14 @@ typedef struct {
  *              with psb_http_respond(), here or later.  An app without this
  *              handler answers 404
  * on_http_body the next piece of it, until more is 0
+ * on_tunnel    bytes of a client that psb_accept_tunnel() took; more is 0 with
+ *              the last: it will send nothing else
  * on_log       the gateway tells something of the client, or of the link
- * (NULL), as psb_set_debug() asked for; level as in syslog.  Each app with this
- * handler gets it; without any it goes to stderr on_close     the last word
- * about the client: its memory goes after this. Of a request: code 0, and
- * PSB_CAUSE_CLIENT when all of the response left, PSB_CAUSE_EOF when not
+ *              (NULL), as psb_set_debug() asked for; level as in syslog.  Each
+ *              app with this handler gets it; without any it goes to stderr
+ * on_close     the last word about the client: its memory goes after this.
+ *              Of a request: code 0, and PSB_CAUSE_CLIENT when all of the
+ *              response left, PSB_CAUSE_EOF when not
  */
 typedef struct {
     int (*on_open)(psb_client_t *, const psb_info *, void *ud);
@@ -150,6 +153,7 @@ typedef struct {
                      void *ud);
     void (*on_http)(psb_client_t *, const psb_info *, int more, void *ud);
     void (*on_http_body)(psb_client_t *, psb_buf, int more, void *ud);
+    void (*on_tunnel)(psb_client_t *, psb_buf, int more, void *ud);
     void (*on_log)(psb_t *, psb_client_t *, int level, psb_buf text, void *ud);
 } psb_handlers;
 
@@ -248,6 +252,20 @@ PSB_API int psb_accept(psb_client_t *, const char *protocol,
                        const char *const *headers);
 PSB_API int psb_reject(psb_client_t *, int status, const char *const *headers,
                        psb_buf body, const char *debug_reason);
+
+/*
+ * Take the connection itself, for backends with `allow_tunnel on`: the answer
+ * to on_open, or to on_http when the request has an Upgrade field.  The
+ * response's head, 101 or another, is yours to write, like everything that
+ * follows; on_tunnel has what the client sends.  Neither messages nor
+ * channels can be sent to such a client, and no other backend can have it.
+ * -1: EALREADY, EPIPE, ENOTSUP (it is not allowed), EINVAL (no Upgrade field;
+ * the body of the request, or `websocket_accept auto`, stands in the way).
+ */
+PSB_API int psb_accept_tunnel(psb_client_t *);
+/* As psb_send().  more 0: nothing follows, while the client may go on.
+ * psb_close() ends both directions, behind what was written. */
+PSB_API int psb_tunnel_write(psb_client_t *, const void *, size_t, int more);
 
 /*
  * 0; 1: taken, but now wait for on_writable (what is sent before that is

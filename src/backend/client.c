@@ -51,6 +51,7 @@ psb_client_t *psb_client_create(struct psb_link *l, const struct sluice_open *o,
     c->credit = o->window_out;
     c->window_in = o->window_in;
     c->max_message = o->max_message;
+    c->already_open = o->flags & SLUICE_OPEN_ALREADY_OPEN;
     c->tlvs = str_n(tlvs, o->tlvs.n);
     l->slots[slot] = c;
     l->clients_n++;

@@ -372,7 +372,9 @@ static int on_client_frame(struct psb_link *l, const struct sluice_frame *f)
     if (!c->answered)
         return -SLUICE_ERROR_BAD_STATE;
     int rc = 0;
-    if (type == SLUICE_OPENED)
+    if (c->tunnel)
+        rc = psb_tunnel_dispatch(c, f);
+    else if (type == SLUICE_OPENED)
         on_opened(c);
     else if (type == SLUICE_PING || type == SLUICE_PONG)
         rc = on_ping(c, f);

@@ -118,7 +118,7 @@ static int check_channel(const psb_client_t *c, struct str name)
         return psb_refuse(EPIPE);
     if (!(c->link->reader.features & SLUICE_FEATURE_CHANNELS))
         return psb_refuse(ENOTSUP);
-    return c->http || !name.n || name.n > SLUICE_CHANNEL_MAX
+    return c->http || c->tunnel || !name.n || name.n > SLUICE_CHANNEL_MAX
                ? psb_refuse(EINVAL)
                : 0;
 }

@@ -33,7 +33,7 @@ enum {
 #define PSB_FEATURES                                                           \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
      SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE |         \
-     SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW)
+     SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW | SLUICE_FEATURE_TUNNEL)
 
 /* How a call says no: -1 with errno. */
 static inline int psb_refuse(int error)
@@ -126,6 +126,8 @@ struct psb_client {
     bool gone;          /* its last callback has come */
     bool http;          /* a request, not a WebSocket; answered: its head is
                            sent */
+    bool tunnel;        /* psb_accept_tunnel() */
+    bool already_open;  /* before OPEN */
     bool body_coming;   /* of the request */
     bool replay;        /* the message under way has come before */
     bool detaching;     /* DETACH has come */
@@ -240,6 +242,10 @@ int psb_http_begin(struct psb_link *l, const struct sluice_open *o,
 /* A frame about it: 0, or a negated code. */
 int psb_http_dispatch(psb_client_t *c, const struct sluice_frame *f);
 int psb_http_abort(psb_client_t *c);
+
+/* tunnel.c */
+/* A frame about it, but CLOSED: 0, or a negated code. */
+int psb_tunnel_dispatch(psb_client_t *c, const struct sluice_frame *f);
 
 /* send.c */
 /* HEADER TLVs; false when one may not be sent. */

@@ -77,6 +77,8 @@ int psb_set_state(psb_client_t *c, psb_buf state, uint32_t ack_seq)
 
     if (c->link->dead || c->http || !c->answered || c->gone || c->left)
         return psb_refuse(EPIPE);
+    if (c->tunnel)
+        return psb_refuse(EINVAL);
     if (!(c->link->reader.features & SLUICE_FEATURE_STATE))
         return psb_refuse(ENOTSUP);
     if (state.n + 4 > c->link->peer_max_frame)

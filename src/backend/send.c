@@ -231,6 +231,12 @@ static int may_send(const psb_client_t *c)
     return 0;
 }
 
+/* The same for what only a WebSocket has. */
+static int may_speak(const psb_client_t *c)
+{
+    return c->tunnel ? psb_refuse(EINVAL) : may_send(c);
+}
+
 /* One data frame, to the link or behind what waits. */
 static void put_data(psb_client_t *c, uint8_t type, uint16_t aux, bool more,
                      const struct iovec *iov, size_t n)
@@ -240,7 +246,7 @@ static void put_data(psb_client_t *c, uint8_t type, uint16_t aux, bool more,
     struct buf *out = now ? &l->out : &c->queue;
     uint8_t flags = more ? SLUICE_FLAG_MORE : 0;
 
-    if (!more && !c->http && type != SLUICE_RAW && c->app->h.on_flushed)
+    if (!more && type < SLUICE_PING && c->app->h.on_flushed)
         flags |= SLUICE_FLAG_NOTIFY;
     uint8_t *at = buf_reserve(out, SLUICE_HEADER_SIZE + n);
     sluice_data_header(at, (enum sluice_type)type, flags, aux, c->cid, n);
@@ -295,7 +301,7 @@ static void put_pieces(psb_client_t *c, int opcode, const uint8_t *p, size_t n,
 static int send_part(psb_client_t *c, int opcode, const void *p, size_t n,
                      bool last)
 {
-    if (may_send(c) == -1)
+    if (may_speak(c) == -1)
         return -1;
     if (opcode != 1 && opcode != 2)
         return psb_refuse(EINVAL);
@@ -372,7 +378,7 @@ int psb_raw(psb_client_t *c, unsigned head, const void *p, size_t n)
 {
     struct iovec piece = {(void *)(uintptr_t)p, n};
 
-    if (may_send(c) == -1)
+    if (may_speak(c) == -1)
         return -1;
     if (!(c->link->reader.features & SLUICE_FEATURE_RAW))
         return psb_refuse(ENOTSUP);
@@ -403,7 +409,7 @@ static int send_ping(psb_client_t *c, enum sluice_type type, const void *p,
 {
     struct sluice_ping ping = {type, c->cid, false, str_n(p, n)};
 
-    if (may_send(c) == -1)
+    if (may_speak(c) == -1)
         return -1;
     if (n > SLUICE_CONTROL_MAX)
         return psb_refuse(EINVAL);

@@ -242,6 +242,18 @@ static const struct directive backend_directives[] = {
                 "(RAW).",
     },
     {
+        .name = "allow_tunnel",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = FIELD(allow_tunnel),
+        .default_text = "off",
+        .help = "May a backend take the connections of clients that ask for "
+                "another protocol and speak with them itself, byte by byte "
+                "(TUNNEL).  What Penstock does for WebSockets it does not do "
+                "there.",
+    },
+    {
         .name = "cross_backend",
         .contexts = CONF_BACKEND,
         .arity = ARGS_FLAG,

@@ -10,11 +10,16 @@ enum {
                              has to */
 };
 
-static void end_request(struct exchange *x, int verdict)
+void exchange_let_go(struct exchange *x)
 {
     x->state = EXCHANGE_OVER;
     timer_clear(&x->timer);
     buf_fini(&x->pending);
+}
+
+static void end_request(struct exchange *x, int verdict)
+{
+    exchange_let_go(x);
     request_finish(x->request, verdict);
 }
 
@@ -88,6 +93,8 @@ static unsigned offer(struct exchange *x)
     if (!offer_begin(&o, x->request, x->conf->pool->name, x->conf->app))
         return o.status;
     o.features = SLUICE_FEATURE_HTTP;
+    if (x->upgrade)
+        o.features |= SLUICE_FEATURE_TUNNEL;
     while ((l = offer_next(&o, &app))) {
         if (!bind_to(x, l, app)) {
             offer_declined(&o, 503);
@@ -154,9 +161,11 @@ static int on_start(struct request *r)
     const struct backend_pass_conf *conf =
         request_conf(r, &backend_pass_module);
 
-    if (wants_another_protocol(r))
+    bool upgrade = wants_another_protocol(r);
+    if (upgrade && !conf->pool->set.allow_tunnel)
         return refuse_upgrade(r);
     struct exchange *x = arena_calloc(r->arena, sizeof *x);
+    x->upgrade = upgrade;
     x->kind = LINK_EXCHANGE;
     x->request = r;
     x->conf = conf;
@@ -169,6 +178,9 @@ static int on_start(struct request *r)
     if (!status)
         return VERDICT_PENDING;
     x->state = EXCHANGE_OVER;
+    /* No backend that could take it so is there. */
+    if (upgrade && status == 501)
+        return refuse_upgrade(r);
     return (int)status;
 }
 

@@ -7,6 +7,15 @@
 
 /* ---- the head ---- */
 
+/* It may answer with ACCEPT and speak the other protocol itself. */
+static bool put_upgrade(struct buf *out, struct request *r)
+{
+    return sluice_tlv_put_header(out, STR("Connection"), STR("Upgrade")) &&
+           sluice_tlv_put_header(
+               out, STR("Upgrade"),
+               http_head_join(&r->head, STR("Upgrade"), r->arena));
+}
+
 /* What concerns only this connection stays here (RFC 9110 section 7.6.1). */
 static bool put_headers(struct buf *out, struct request *r)
 {
@@ -49,6 +58,8 @@ bool exchange_send_request(struct exchange *x)
     ok &= identity_put_captures(out, r, x->conf->pattern);
     ok &= identity_put_params(out, r, &shared->params);
     ok &= put_headers(out, r);
+    if (x->upgrade)
+        ok &= put_upgrade(out, r);
     ok = sluice_frame_end(out, begin, ok);
     if (!ok || out->n > SLUICE_HEADER_SIZE + x->link->peer_max_frame) {
         buf_clear(out);

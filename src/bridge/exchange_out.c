@@ -3,6 +3,7 @@
 #include "bridge/exchange.h"
 #include "fields.h"
 #include "offer.h"
+#include "tunnel.h"
 
 /* ---- the head ---- */
 
@@ -229,6 +230,8 @@ int exchange_take(struct exchange *x, const struct sluice_frame *f)
         return take_trailers(x, f);
     if (type == SLUICE_HTTP_RESET)
         return take_reset(x, f);
+    if (type == SLUICE_ACCEPT)
+        return tunnel_accept_request(x, f);
     if (type != SLUICE_PAUSE && type != SLUICE_UNPAUSE)
         return -SLUICE_ERROR_BAD_STATE;
     x->held = type == SLUICE_PAUSE;

@@ -7,6 +7,7 @@
 #include "http/authority.h"
 #include "serve/access_log.h"
 #include "serve/real_ip.h"
+#include "tunnel.h"
 #include "ws/handshake.h"
 
 /* ---- what the request says ---- */
@@ -122,13 +123,15 @@ static bool is_reserved(struct str name)
 /* The request costs more memory than the session: it ends here when its log
  * lines, which are written at the session's end, can be kept without it, and
  * when it is not counted (limit_conn) as long as the session lives. */
-static void settle_request(struct session *s)
+void handshake_settle(struct session *s, unsigned status)
 {
     struct request *r = s->request;
 
-    if (!r || r->limit_holds)
+    if (!r)
         return;
-    r->response.status = 101;
+    r->response.status = status;
+    if (r->limit_holds)
+        return;
     const struct access_log_conf *conf = request_conf(r, &access_log_module);
     if (!conf->is_set || conf->logs.n) {
         s->log_lines = access_log_keep(r);
@@ -137,7 +140,7 @@ static void settle_request(struct session *s)
     }
     s->request = NULL;
     r->handler_state = NULL;
-    request_end_taken(r, 101, r->bytes_sent);
+    request_end_taken(r, status, r->bytes_sent);
 }
 
 static void put_hybi(struct buf *head, const struct session *s)
@@ -214,7 +217,7 @@ void handshake_accept(struct session *s, struct str protocol,
     keep_protocol(s, protocol);
     /* Until a backend has accepted it may have to be offered to another. */
     if (!s->conf->accept_auto)
-        settle_request(s);
+        handshake_settle(s, 101);
     /* What the client sent behind its handshake is waiting. */
     stream_resume(s->stream);
 }
@@ -256,7 +259,7 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
     if (s->accepted || s->state == SESSION_REJECTING)
         return -SLUICE_ERROR_BAD_STATE;
     if (a.tunnel)
-        return -SLUICE_ERROR_UNSUPPORTED;
+        return tunnel_accept(s, &a);
     if (!s->stream) {
         rc = collect_fields(s, a.tlvs, &fields, &protocol);
         /* Before the 101, so that the client misses nothing after it. */
@@ -272,7 +275,7 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
         buf_fini(&fields);
     }
     if (s->conf->accept_auto)
-        settle_request(s);
+        handshake_settle(s, 101);
     s->accepted = true;
     s->keeping = s->at_least_once && s->keep;
     struct str state = sluice_tlv_find(a.tlvs, SLUICE_TAG_STATE);

@@ -34,6 +34,10 @@ bool handshake_is_listed(const struct websocket_conf *conf, struct str name);
  * location names none and requires none. */
 struct str handshake_best_offer(struct session *s);
 
+/* The request costs more memory than the session: it ends here, with this
+ * status, when nothing needs it any more. */
+void handshake_settle(struct session *s, unsigned status);
+
 /* Send the 101 and turn the request into a connected session.  fields: lines
  * of the backend, checked. */
 void handshake_accept(struct session *s, struct str protocol,

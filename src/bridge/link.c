@@ -276,7 +276,8 @@ static uint64_t offered_features(const struct link *l)
 {
     const struct pool_settings *set = &l->backend->pool->conf->set;
     return LINK_FEATURES | (set->at_least_once ? SLUICE_FEATURE_ALO : 0) |
-           (set->allow_raw ? SLUICE_FEATURE_RAW : 0);
+           (set->allow_raw ? SLUICE_FEATURE_RAW : 0) |
+           (set->allow_tunnel ? SLUICE_FEATURE_TUNNEL : 0);
 }
 
 static void send_hello(struct link *l)

@@ -6,6 +6,7 @@
 #include "logs.h"
 #include "sluice/hello.h"
 #include "stats.h"
+#include "tunnel.h"
 #include "ws/close.h"
 
 /* ---- frames about the link ---- */
@@ -179,6 +180,8 @@ static int dispatch_client(struct link *l, struct session *s,
     if (session_is_over(s) && type != SLUICE_SET_STATE &&
         type != SLUICE_DETACHED)
         return 0;
+    if (s->tunnel)
+        return tunnel_take(s, f);
     if (type == SLUICE_TEXT || type == SLUICE_BINARY || type == SLUICE_CONT)
         return session_take_data(s, f);
     if (type == SLUICE_PING || type == SLUICE_PONG)

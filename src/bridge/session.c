@@ -12,6 +12,7 @@
 #include "logs.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
+#include "tunnel.h"
 #include "ws/close.h"
 
 static const char *const state_names[] = {
@@ -239,7 +240,20 @@ struct session *session_create(struct request *r,
     timer_init(&s->timer, on_timer);
     list_push_back(&bridge.sessions, &s->all);
     bridge.live++;
-    timer_set(bridge.loop, &s->timer, state_limit_ms(s));
+    if (conf->pool)
+        timer_set(bridge.loop, &s->timer, state_limit_ms(s));
+    return s;
+}
+
+struct session *session_create_tunnel(struct request *r)
+{
+    struct ws_handshake none = {.framing = &ws_framing_13};
+    struct session *s =
+        session_create(r, request_conf(r, &websocket_module), &none);
+
+    s->kind = LINK_SESSION;
+    s->handshake = NULL;
+    s->state = SESSION_CONNECTED;
     return s;
 }
 
@@ -248,7 +262,7 @@ void session_connect(struct session *s, struct stream *stream)
     int on = 1;
 
     s->stream = stream;
-    stream_hand_over(stream, &session_events, s);
+    stream_hand_over(stream, s->tunnel ? &tunnel_events : &session_events, s);
     /* Messages are often small and in a hurry; fails for a Unix socket. */
     setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     s->framing->init(&s->reader, &s->conf->limits);
@@ -291,7 +305,8 @@ void session_adopt(struct session *s, struct generation *g)
 {
     const struct websocket_conf *old = s->conf;
 
-    if (!s->stream || session_is_over(s) || s->generation == g)
+    /* A tunnel may stand where no session is configured. */
+    if (!s->stream || session_is_over(s) || s->generation == g || !old->pool)
         return;
     const struct websocket_conf *conf = websocket_conf_in(g, old);
     if (!conf)
@@ -352,7 +367,8 @@ static void end_request(struct session *s)
         return;
     s->request = NULL;
     r->body_sent = session_bytes_out(s);
-    request_end_taken(r, 101, r->bytes_sent + r->body_sent);
+    unsigned status = s->tunnel ? r->response.status : 0;
+    request_end_taken(r, status ? status : 101, r->bytes_sent + r->body_sent);
 }
 
 void session_bury_if_done(struct session *s)
@@ -383,6 +399,9 @@ static void die(struct session *s, bool reset)
 static unsigned final_code(const struct session *s,
                            const struct ending_row *row)
 {
+    if (s->tunnel)
+        return s->close_seen && s->close_sent ? WS_CLOSE_NONE
+                                              : WS_CLOSE_ABNORMAL;
     if (s->close_code)
         return s->close_code;
     return row->code && s->stream ? row->code : WS_CLOSE_ABNORMAL;
@@ -457,7 +476,7 @@ void session_fail(struct session *s, enum ending ending)
 
     if (session_is_over(s))
         return;
-    if (ending == ENDING_BACKEND_LOST)
+    if (ending == ENDING_BACKEND_LOST && !s->tunnel)
         code = s->conf->pool->set.loss_code;
     if (ending == ENDING_SHUTDOWN && s->pool)
         code = s->pool->conf->set.drain_code;

@@ -4,6 +4,7 @@
 #include "bridge/limits.h"
 #include "bridge/session.h"
 #include "logs.h"
+#include "tunnel.h"
 #include "ws/close.h"
 
 enum {
@@ -412,6 +413,10 @@ const struct stream_events session_events = {
 
 void session_wake(struct session *s)
 {
+    if (s->tunnel) {
+        tunnel_wake(s);
+        return;
+    }
     if (s->keeping)
         kept_send(s);
     if (!s->stream || !session_is_open(s))

@@ -54,6 +54,8 @@ void session_send_close(struct session *s, unsigned code, struct str reason)
     uint8_t payload[WS_CONTROL_MAX];
     struct ws_header h = {.opcode = WS_CLOSE, .fin = true};
 
+    if (s->tunnel)
+        return; /* it is no WebSocket that we know of */
     if (s->framing->codes)
         h.length = ws_close_payload(payload, code, reason);
     session_line_end(s);

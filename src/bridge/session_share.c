@@ -290,7 +290,7 @@ static bool make_room(struct session *s, size_t n)
 
 enum share_result session_share(struct session *s, struct sharing *message)
 {
-    if (s->state != SESSION_CONNECTED ||
+    if (s->state != SESSION_CONNECTED || s->tunnel ||
         (message->opcode == WS_BINARY && !s->framing->binary))
         return SHARE_SKIPPED;
     struct shared *m = sharing_encode(message, s);

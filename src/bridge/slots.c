@@ -62,6 +62,12 @@ struct link_client *slots_find(const struct slots *t, uint64_t cid)
     return t->slots[i].client;
 }
 
+void slots_replace(struct slots *t, uint64_t cid, struct link_client *client)
+{
+    check(slots_find(t, cid) != NULL);
+    t->slots[sluice_cid_slot(cid)].client = client;
+}
+
 void slots_give(struct slots *t, uint64_t cid)
 {
     check(slots_find(t, cid) != NULL);

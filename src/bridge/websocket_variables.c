@@ -133,7 +133,10 @@ GETTER(get_backend_name)
     (void)v;
     if (!s && !x)
         return false;
-    *out = s ? s->conf->pool->name : x->conf->pool->name;
+    if (s)
+        *out = s->pool ? s->pool->name : s->conf->pool->name;
+    else
+        *out = x->conf->pool->name;
     return true;
 }
 

@@ -36,6 +36,7 @@ struct exchange {
     bool begun;         /* some of it left: no other backend can have it */
     bool held;          /* PAUSE of the backend */
     bool offered_again; /* after the first backend was lost */
+    bool upgrade;       /* it wants another protocol: it may get a tunnel */
 };
 
 /* What answers in a location with backend_pass. */
@@ -61,6 +62,8 @@ void exchange_fail(struct exchange *x, unsigned status, enum sluice_error code,
                    const char *why);
 /* HTTP_RESET of the backend: the request ends with 502, or is cut. */
 void exchange_given_up(struct exchange *x);
+/* A session has its place on the link: nothing of it is to be done any more. */
+void exchange_let_go(struct exchange *x);
 /* Its link is gone. */
 void exchange_lost(struct exchange *x);
 /* Wait for the backend from now on, or not at all. */

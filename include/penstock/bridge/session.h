@@ -133,6 +133,7 @@ struct session {
     bool out_raw : 1;     /* the message from the backend comes as RAW */
     bool out_packed : 1;  /* and is compressed */
     bool debug : 1;       /* OPT DEBUG: the backend is told all of it */
+    bool tunnel : 1;      /* bytes both ways, no WebSocket: tunnel.c */
     uint8_t on_loss;      /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
     bool eof : 1;
     char client[]; /* its IP address */
@@ -166,6 +167,8 @@ static inline bool session_is_open(const struct session *s)
 struct session *session_create(struct request *r,
                                const struct websocket_conf *conf,
                                struct ws_handshake *handshake);
+/* Of a request that no handshake is: it is accepted, and has no id yet. */
+struct session *session_create_tunnel(struct request *r);
 void session_set_state(struct session *s, enum session_state state);
 const char *session_state_name(enum session_state state);
 /* ---- session_backend.c ---- */

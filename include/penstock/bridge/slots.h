@@ -33,6 +33,8 @@ void slots_fini(struct slots *t);
 
 /* A new id for session, or 0 when all 2^24 slots are taken. */
 uint64_t slots_take(struct slots *t, struct link_client *client);
+/* The id is another client's from now on. */
+void slots_replace(struct slots *t, uint64_t cid, struct link_client *client);
 void slots_give(struct slots *t, uint64_t cid);
 
 /* NULL when the id is unknown, old, or another process's. */
