@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "inherit.h"
 #include "resources.h"
 
 enum {
@@ -268,6 +269,14 @@ static void keep_sockets(struct listen *l, const struct listen *old)
     }
 }
 
+/* One that is listening already; its backlog and options are who opened it's.
+ */
+static void take_inherited(struct listen *l)
+{
+    if ((l->fds[0] = inherit_take(&l->address)) != -1)
+        set_options(l, l->fds[0]);
+}
+
 static int open_listen(struct listen *l, unsigned flags, struct err *err)
 {
     for (size_t i = 0; i < l->fds_n; i++) {
@@ -294,6 +303,8 @@ int listens_open(struct generation *g, const struct generation *old,
         const struct listen *kept = find_listen(old, l);
         if (kept)
             keep_sockets(l, kept);
+        else
+            take_inherited(l);
         if (open_listen(l, flags, err) == -1) {
             listens_close(g, old);
             return -1;

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "channel.h"
+#include "inherit.h"
 #include "io/tls.h"
 #include "master_parts.h"
 #include "resources.h"
@@ -340,13 +341,14 @@ static int time_left(struct master *m, uint64_t now_ms)
 
 static void wait_for_news(struct master *m, int wait_ms)
 {
-    size_t n = 1;
+    size_t n = 2;
     LIST_EACH(item, after, &m->processes)
     n += PROCESS(item)->channel != -1;
     struct pollfd *fds = xcalloc(n, sizeof *fds);
     struct process **who = xcalloc(n, sizeof(struct process *));
     fds[0] = (struct pollfd){.fd = m->signal_fd, .events = POLLIN};
-    n = 1;
+    fds[1] = (struct pollfd){.fd = inherit_lifeline(), .events = POLLIN};
+    n = 2;
     LIST_EACH(item, after, &m->processes)
     {
         struct process *p = PROCESS(item);
@@ -359,11 +361,15 @@ static void wait_for_news(struct master *m, int wait_ms)
     }
     if (poll(fds, n, wait_ms) > 0) {
         system_now_ms();
-        for (size_t i = 1; i < n; i++)
+        for (size_t i = 2; i < n; i++)
             if (fds[i].revents & (POLLIN | POLLHUP | POLLERR))
                 hear(m, who[i]);
         if (fds[0].revents)
             hear_signals(m);
+        if (fds[1].revents && inherit_is_cut()) {
+            log_notice(&log_process, "the process that started us has ended");
+            stop(m);
+        }
     }
     free(fds);
     free(who);
@@ -387,7 +393,8 @@ static bool has_ended(struct master *m)
 
 static int end(struct master *m)
 {
-    if (unlink(settings_of(m->current)->pid) == -1)
+    /* Whose directory it was in may have ended before us. */
+    if (unlink(settings_of(m->current)->pid) == -1 && errno != ENOENT)
         log_errno(&log_process, LEVEL_ERROR, errno, "unlink() \"%s\" failed",
                   settings_of(m->current)->pid);
     listens_close(m->current, NULL);

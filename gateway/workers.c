@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "channel.h"
+#include "inherit.h"
 #include "master_parts.h"
 #include "spawn.h"
 #include "system.h"
@@ -44,6 +45,7 @@ static _Noreturn void become_worker(struct master *m, unsigned number,
     free(m->places);
     close(m->signal_fd);
     close(m->bundle);
+    inherit_close_lifeline();
     if (m->ready_fd != -1)
         close(m->ready_fd);
     exit(worker_run(&start));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /// <reference types="node" />
 import { EventEmitter } from 'events';
-import { Socket } from 'net';
+import { AddressInfo, ListenOptions, Socket } from 'net';
 import { Readable, Writable } from 'stream';
+import { TlsOptions } from 'tls';
 
 export type Data = string | Buffer | ArrayBufferView | ArrayBuffer;
 export type Fields =
@@ -188,6 +189,22 @@ export interface BackendOptions {
   maxBuffered?: number;
 }
 
+/** Of a private gateway. */
+export interface GatewayOptions {
+  workers?: number;
+  deflate?: boolean | { level?: number; threshold?: number; window?: number;
+    takeover?: string };
+  /** As `websocket_max_message`: '100m'. */
+  maxMessage?: string | number;
+  /** As `websocket_origin`. */
+  origin?: string;
+  keepAliveTimeout?: number;
+  logLevel?: string;
+  /** Lines of configuration for http{} and server{}. */
+  http?: string;
+  server?: string;
+}
+
 export interface GroupOptions {
   binary?: boolean;
   except?: Conn | number;
@@ -200,6 +217,18 @@ export class Backend extends EventEmitter {
   app(options: AppOptions, handlers: Handlers): App;
   run(where?: string | { path?: string; socket?: string; fd?: number }):
     Promise<this>;
+  /** As net.Server.listen(): by a gateway of its own, or behind the one that
+   * PENSTOCK_SOCKET or LISTEN_FDS names. */
+  listen(port?: number, host?: string, backlog?: number,
+    callback?: () => void): Promise<this>;
+  listen(port: number, callback?: () => void): Promise<this>;
+  listen(path: string, callback?: () => void): Promise<this>;
+  listen(options: ListenOptions & { tls?: TlsOptions;
+    gateway?: GatewayOptions }, callback?: () => void): Promise<this>;
+  address(): AddressInfo | string | null;
+  readonly listening: boolean;
+  ref(): this;
+  unref(): this;
   adopt(socket: Socket): void;
   conns(app?: App | string): IterableIterator<Conn>;
   find(id: number): Conn | null;

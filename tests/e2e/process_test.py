@@ -500,6 +500,46 @@ class SpawnTest(PenstockTestCase):
         self.assertGreaterEqual(starts, 2)
         self.assertLess(starts, 8)  # after 0, 100, 300, 700, 1500 ms
 
+    def test_sockets_are_inherited_and_the_lifeline_is_heard(self):
+        p = self.penstock(ONE, start=False)
+        held = socket.create_server(("127.0.0.1", p.port()), backlog=9)
+        ours, theirs = os.pipe()
+        config = ["-g", "daemon off; error_log logs/error.log info;"]
+        child = subprocess.Popen(
+            p.command(*config), pass_fds=(held.fileno(), ours),
+            env={**os.environ, "PENSTOCK_INHERIT": f"{held.fileno()};",
+                 "PENSTOCK_LIFELINE": str(ours)})
+        try:
+            held.close()
+            os.close(ours)
+            self.assertEqual(get(p.url()), "one")
+            os.close(theirs)
+            self.assertEqual(child.wait(timeout=20), 0)
+        finally:
+            child.kill()
+            child.wait()
+        self.assertIn("the process that started us has ended", p.log())
+        with self.assertRaises(OSError):
+            get(p.url())
+
+    def test_bad_descriptors_are_refused(self):
+        p = self.penstock(ONE, start=False)
+        with open(os.devnull) as null:
+            for name, value, why in (
+                ("PENSTOCK_INHERIT", "x", 'invalid descriptor "x"'),
+                ("PENSTOCK_INHERIT", "2", 'invalid descriptor "2"'),
+                ("PENSTOCK_INHERIT", "900", "Bad file descriptor"),
+                ("PENSTOCK_INHERIT", str(null.fileno()), "does not listen"),
+                ("PENSTOCK_LIFELINE", "901", "Bad file descriptor"),
+            ):
+                got = subprocess.run(
+                    p.command("-g", "daemon off;"), stderr=subprocess.PIPE,
+                    pass_fds=(null.fileno(),), timeout=20, text=True,
+                    env={**os.environ, name: value})
+                self.assertEqual(got.returncode, 1, value)
+                self.assertIn(why, got.stderr)
+                self.assertIn(name, got.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

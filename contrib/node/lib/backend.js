@@ -6,6 +6,7 @@ const fs = require('fs');
 const net = require('net');
 const { TYPE, TAG, FEATURE, OPT, EVENT, u32, tlv, tlvOpt, tlvPattern, loOf,
   hiOf, payload } = require('./codec');
+const { openGateway } = require('./gateway');
 const { Link } = require('./link');
 const { Conn, toBytes, channelOf } = require('./conn');
 const { OPEN } = require('./flow');
@@ -143,8 +144,25 @@ class App {
   }
 }
 
-// Events: error (with a listener; else thrown), listening, link (ready or
-// lost: the number of links).
+const FOREVER = 2 ** 31 - 1;
+
+// Of the process: one backend gets what the environment names.
+let environmentTaken = false;
+
+function isAttached() {
+  return !environmentTaken &&
+    Boolean(process.env.PENSTOCK_SOCKET || inherited() > 0);
+}
+
+function inherited() {
+  const fds = Number(process.env.LISTEN_FDS) || 0;
+  const pid = process.env.LISTEN_PID;
+  return fds > 0 && fds <= 64 && (!pid || Number(pid) === process.pid)
+    ? fds : 0;
+}
+
+// Events: error (with a listener; else thrown), listening, close, link (ready
+// or lost: the number of links that are ready).
 class Backend extends EventEmitter {
   constructor(options = {}) {
     super();
@@ -157,6 +175,9 @@ class Backend extends EventEmitter {
     this.apps = [];
     this.links = new Set();
     this.servers = [];
+    this.gateway = null;
+    this.asked = null; // where listen() was told to
+    this.isRef = true;
     this.stopping = null;
     this.onEmpty = null;
     this.signals = [];
@@ -184,16 +205,86 @@ class Backend extends EventEmitter {
     if (this.options.signals !== false && !this.signals.length)
       this.catchSignals();
     const path = where.path || where.socket;
-    const fds = Number(process.env.LISTEN_FDS) || 0;
-    const pid = process.env.LISTEN_PID;
-    if (path) await this.listenPath(path);
-    else if (where.fd !== undefined) await this.listen({ fd: where.fd });
-    else if (fds > 0 && fds <= 64 && (!pid || Number(pid) === process.pid))
-      for (let i = 0; i < fds; i++) await this.listen({ fd: 3 + i });
-    else if (process.env.PENSTOCK_SOCKET)
-      await this.listenPath(process.env.PENSTOCK_SOCKET);
-    else await this.listen({ fd: 3 });
+    if (path) await this.servePath(path);
+    else if (where.fd !== undefined) await this.serve({ fd: where.fd });
+    else if (isAttached()) await this.attach();
+    else await this.serve({ fd: 3 });
     this.emit('listening');
+    return this;
+  }
+
+  // The sockets of LISTEN_FDS, else the path PENSTOCK_SOCKET.
+  async attach() {
+    environmentTaken = true;
+    const n = inherited();
+    for (let i = 0; i < n; i++) await this.serve({ fd: 3 + i });
+    if (n === 0) await this.servePath(process.env.PENSTOCK_SOCKET);
+  }
+
+  // As net.Server.listen(), by a gateway of our own; or, where PENSTOCK_SOCKET
+  // or LISTEN_FDS is set, behind the gateway that did.  An object may have
+  // besides: tls (options of tls.createServer), gateway (of openGateway).
+  async listen(...args) {
+    const callback = args.find((x) => typeof x === 'function');
+    if (this.asked !== null)
+      throw Object.assign(new Error('listen() was called already'),
+        { code: 'ERR_SERVER_ALREADY_LISTEN' });
+    this.asked = args.filter((x) => typeof x !== 'function');
+    if (callback) this.once('listening', callback);
+    if (this.options.signals !== false && !this.signals.length)
+      this.catchSignals();
+    try {
+      if (isAttached()) await this.attach();
+      else await this.listenPrivate(args);
+    } catch (e) {
+      this.asked = null;
+      if (callback) this.off('listening', callback);
+      for (const s of this.servers.splice(0)) s.close();
+      throw e;
+    }
+    this.emit('listening');
+    return this;
+  }
+
+  async listenPrivate(args) {
+    const { tls, gateway } = args[0] && typeof args[0] === 'object'
+      ? args[0] : {};
+    this.gateway = await openGateway(this, this.asked, { ...gateway, tls });
+    this.gateway.on('exit', (e) => { if (e && !this.stopping) this.fail(e); });
+  }
+
+  // As net.Server.address().  Behind a gateway that is not ours: what was
+  // asked for.
+  address() {
+    if (this.asked === null) return null;
+    if (this.gateway !== null) return this.gateway.at;
+    const [first, second] = this.asked;
+    const o = first !== null && typeof first === 'object' ? first
+      : Number.isInteger(Number(first)) && first !== ''
+        ? { port: first, host: typeof second === 'string' ? second : undefined }
+        : { path: first };
+    if (o.path !== undefined) return o.path;
+    const address = o.host || '::';
+    return { address, family: address.includes(':') ? 'IPv6' : 'IPv4',
+      port: Number(o.port) || 0 };
+  }
+
+  get listening() {
+    return this.servers.length > 0 && !this.stopping;
+  }
+
+  // Whether it keeps the process alive.
+  ref() {
+    this.isRef = true;
+    for (const s of this.servers) s.ref();
+    for (const link of this.links) link.socket.ref();
+    return this;
+  }
+
+  unref() {
+    this.isRef = false;
+    for (const s of this.servers) s.unref();
+    for (const link of this.links) link.hold();
     return this;
   }
 
@@ -205,7 +296,7 @@ class Backend extends EventEmitter {
     }
   }
 
-  listen(options) {
+  serve(options) {
     return new Promise((resolve, reject) => {
       const server = net.createServer((socket) => this.adopt(socket));
       server.once('error', reject);
@@ -213,6 +304,7 @@ class Backend extends EventEmitter {
         server.off('error', reject);
         server.on('error', (e) => this.fail(e));
         this.servers.push(server);
+        if (!this.isRef) server.unref();
         resolve(server);
       });
     });
@@ -220,7 +312,7 @@ class Backend extends EventEmitter {
 
   // Mode 0660.  What is left of an earlier run is replaced, a socket on which
   // somebody answers, or anything else, is not.
-  async listenPath(path) {
+  async servePath(path) {
     if (Buffer.byteLength(path) > 107) throw new RangeError(`${path}: too long`);
     let stat = null;
     try {
@@ -242,7 +334,7 @@ class Backend extends EventEmitter {
     } catch { /* chmod below */ }
     let listening;
     try {
-      listening = this.listen({ path });
+      listening = this.serve({ path, exclusive: true });
     } finally {
       if (before !== null) process.umask(before);
     }
@@ -259,8 +351,20 @@ class Backend extends EventEmitter {
     this.links.add(new Link(this, socket));
   }
 
+  linked(link) {
+    if (!this.isRef) link.hold();
+    this.tellLinks();
+  }
+
+  tellLinks() {
+    let n = 0;
+    for (const link of this.links) if (link.registered) n++;
+    this.emit('link', n);
+  }
+
   lost(link) {
     this.links.delete(link);
+    this.tellLinks();
     this.looksEmpty();
   }
 
@@ -393,6 +497,7 @@ class Backend extends EventEmitter {
   // No new clients; the others go to other backends, or have that long.
   close(graceMs = 1000) {
     if (this.stopping) return this.stopping;
+    graceMs = Math.min(graceMs, FOREVER);
     for (const [name, stop] of this.signals) process.off(name, stop);
     this.signals = [];
     const paths = this.servers.map((s) => new Promise((r) => s.close(r)));
@@ -401,10 +506,18 @@ class Backend extends EventEmitter {
       this.onEmpty = () => {
         this.onEmpty = null;
         clearTimeout(timer);
+        // Nobody else could take them.
+        if (this.gateway !== null)
+          for (const conn of this.conns()) conn.close(1001);
         for (const link of [...this.links]) link.bye();
-        Promise.all(paths).then(() => resolve());
+        if (this.gateway !== null) paths.push(this.gateway.end());
+        Promise.all(paths).then(() => {
+          resolve();
+          this.emit('close');
+        });
       };
     });
+    if (this.gateway !== null) this.gateway.shut();
     this.goaway('handover', graceMs);
     this.looksEmpty();
     return this.stopping;

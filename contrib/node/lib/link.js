@@ -29,6 +29,7 @@ class Link {
     this.out = new Writer();
     this.features = 0;
     this.ready = false;
+    this.registered = false;
     this.dead = false;
     this.process = -1;
     this.peerMaxFrame = 16384;
@@ -264,6 +265,10 @@ class Link {
     if (appId === 0)
       this.backend.fail(new Error(`the gateway refused the app ${app.name}: ` +
         buf.toString('utf8', at, end)));
+    if (this.appIds.length === this.backend.apps.length) {
+      this.registered = true;
+      this.backend.linked(this);
+    }
     return 0;
   }
 
@@ -368,6 +373,13 @@ class Link {
   add(flow) {
     this.slots[flow.lo & 0xffffff] = flow;
     this.flows.add(flow);
+    if (!this.backend.isRef && this.flows.size === 1) this.hold();
+  }
+
+  // Of a backend with unref(): only clients keep the process alive.
+  hold() {
+    if (this.flows.size > 0) this.socket.ref();
+    else this.socket.unref();
   }
 
   drop(flow, dry) {
@@ -376,6 +388,7 @@ class Link {
     this.leaving.delete(flow);
     this.settled(flow);
     if (!this.dead) {
+      if (!this.backend.isRef && this.flows.size === 0) this.hold();
       if (dry) this.credited();
       this.backend.looksEmpty();
     }
@@ -467,6 +480,7 @@ class Link {
   lose(why, destroy = true) {
     if (this.dead) return;
     this.dead = true;
+    this.registered = false;
     clearImmediate(this.immediate);
     clearTimeout(this.ackTimer);
     if (destroy) this.socket.destroySoon();

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: BSD-2-Clause
+'use strict';
+// The private gateway: the penstock program as a child of ours, in front of
+// one Backend, where that was told to listen.  The port is bound here, so
+// that errors and port 0 are those of net.Server, and inherited there.
+const { spawn } = require('child_process');
+const crypto = require('crypto');
+const EventEmitter = require('events');
+const fs = require('fs');
+const net = require('net');
+const os = require('os');
+const path = require('path');
+
+const PREFIX = 'penstock-node-';
+const STDERR_KEPT = 4096;
+const SHUT_MS = 5000; // from SIGTERM to SIGKILL
+const FIRST_FD = 3;
+
+// PENSTOCK_BIN, then PATH, then beside this package, then where make install
+// puts it.
+function findBinary() {
+  const named = process.env.PENSTOCK_BIN;
+  const tried = named ? [path.resolve(named)] : [
+    ...(process.env.PATH || '').split(':').filter(Boolean)
+      .map((dir) => path.join(dir, 'penstock')),
+    path.join(__dirname, '../../../build/gateway/penstock'),
+    path.join(__dirname, '../bin/penstock'),
+    '/usr/local/sbin/penstock', '/usr/sbin/penstock',
+    '/usr/local/penstock/sbin/penstock',
+  ];
+  for (const file of tried) {
+    try {
+      fs.accessSync(file, fs.constants.X_OK);
+      if (fs.statSync(file).isFile()) return file;
+    } catch { /* the next one */ }
+  }
+  throw Object.assign(new Error(named
+    ? `PENSTOCK_BIN: ${named} is no program`
+    : 'there is no penstock program in PATH, nor where it is installed: ' +
+      'listening needs one (PENSTOCK_BIN names it)'),
+  { code: 'ERR_PENSTOCK_BINARY' });
+}
+
+// What processes left that were killed: nobody answers at their sockets.
+function sweep() {
+  const base = os.tmpdir();
+  fs.readdir(base, (e, names) => {
+    if (e) return;
+    for (const name of names) {
+      const dir = path.join(base, name);
+      if (!name.startsWith(PREFIX)) continue;
+      fs.lstat(dir, (e2, st) => {
+        if (e2 || !st.isDirectory() || st.uid !== process.getuid() ||
+            Date.now() - st.mtimeMs < 60000)
+          return;
+        const socket = net.connect(path.join(dir, 'b.sock'));
+        socket.unref();
+        socket.on('connect', () => socket.destroy());
+        socket.on('error', ({ code }) => {
+          if (code === 'ECONNREFUSED' || code === 'ENOENT')
+            fs.rm(dir, { recursive: true, force: true }, () => {});
+        });
+      });
+    }
+  });
+}
+
+let swept = false;
+
+function directory() {
+  if (!swept) sweep();
+  swept = true;
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), PREFIX)); // 0700
+  if (Buffer.byteLength(dir) > 90) {
+    fs.rmdirSync(dir);
+    throw new RangeError(`${os.tmpdir()}: too long for a socket`);
+  }
+  return dir;
+}
+
+function openFiles() {
+  try {
+    const line = /^Max open files\s+(\d+)/m.exec(
+      fs.readFileSync('/proc/self/limits', 'utf8'));
+    return line ? Number(line[1]) : 65536;
+  } catch {
+    return 1024;
+  }
+}
+
+const quoted = (text) => `"${String(text).replace(/[\\"]/g, '\\$&')
+  .replace(/\$/g, '${dollar}')}"`;
+
+const ms = (n) => n > 0 ? `${Math.ceil(n)}ms` : '0';
+
+// ---- TLS ----
+
+const asList = (x) => x === undefined || x === null ? []
+  : Array.isArray(x) ? x : [x];
+
+// What tls.createServer takes, as files of PEM.
+function tlsFiles(dir, tls) {
+  const lines = [];
+  for (const name of ['pfx', 'SNICallback', 'crl', 'pskCallback'])
+    if (tls[name])
+      throw Object.assign(
+        new TypeError(`the gateway has the TLS here: not with ${name}`),
+        { code: 'ERR_PENSTOCK_TLS' });
+  const put = (name, data) => {
+    const file = path.join(dir, name);
+    fs.writeFileSync(file, data, { mode: 0o600 });
+    return quoted(file);
+  };
+  const certs = asList(tls.cert);
+  const keys = asList(tls.key);
+  if (certs.length === 0 || certs.length !== keys.length)
+    throw Object.assign(new TypeError('TLS needs a key for each cert'),
+      { code: 'ERR_PENSTOCK_TLS' });
+  certs.forEach((cert, i) => {
+    const pem = keys[i].pem || keys[i];
+    const passphrase = keys[i].passphrase || tls.passphrase;
+    const key = crypto.createPrivateKey(
+      passphrase ? { key: pem, passphrase } : pem);
+    lines.push(`ssl_certificate ${put(`cert${i}.pem`, cert)};`,
+      `ssl_certificate_key ${put(`key${i}.pem`,
+        key.export({ type: 'pkcs8', format: 'pem' }))};`);
+  });
+  if (tls.requestCert) {
+    const ca = asList(tls.ca).map((x) => x.toString()).join('\n');
+    if (ca) lines.push(`ssl_client_certificate ${put('ca.pem', ca)};`);
+    lines.push(`ssl_verify_client ${!ca ? 'optional_no_ca'
+      : tls.rejectUnauthorized === false ? 'optional' : 'on'};`);
+  }
+  if (tls.ciphers) lines.push(`ssl_ciphers ${quoted(tls.ciphers)};`);
+  const versions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
+  const first = versions.indexOf(tls.minVersion || 'TLSv1.2');
+  const last = versions.indexOf(tls.maxVersion || 'TLSv1.3');
+  lines.push(`ssl_protocols ${versions.slice(first, last + 1).join(' ')};`);
+  return lines;
+}
+
+// ---- the configuration ----
+
+function deflateLine(deflate) {
+  if (!deflate) return 'websocket_deflate off;';
+  const o = deflate === true ? {} : deflate;
+  const words = ['on'];
+  if (o.level) words.push(`level=${o.level}`);
+  if (o.threshold !== undefined) words.push(`min=${o.threshold}`);
+  if (o.window) words.push(`window=${o.window}`);
+  if (o.takeover) words.push(`takeover=${o.takeover}`);
+  return `websocket_deflate ${words.join(' ')};`;
+}
+
+// address: what `listen` is given, or null to accept nothing more.
+function configuration(dir, address, o) {
+  const user = process.getuid() === 0 ? 'user root;' : '';
+  const listen = address === null ? '' : `server {
+    listen ${address};
+    ${o.tlsLines.join('\n    ')}
+    location / { websocket_pass b; backend_pass b; }
+    ${o.server || ''}
+  }`;
+  return `${user}
+worker_processes ${o.workers || 1};
+daemon off;
+pid ${quoted(path.join(dir, 'pid'))};
+error_log stderr ${o.logLevel || 'crit'};
+events { worker_connections ${Math.max(16,
+    Math.min(65536, openFiles() - 64))}; }
+http {
+  access_log off;
+  server_tokens off;
+  client_max_body_size 0;
+  underscores_in_headers on;
+  ignore_invalid_headers off;
+  keepalive_timeout ${ms(o.keepAliveTimeout === undefined ? 5000
+    : o.keepAliveTimeout)};
+  keepalive_requests 1000000000;
+  backend_read_timeout 24h;
+  websocket_origin ${o.origin || 'any'};
+  websocket_versions 13 8 7 76 75;
+  websocket_max_message ${o.maxMessage || '100m'};
+  websocket_idle_timeout 0;
+  websocket_ping off;
+  websocket_send_buffer 16m;
+  ${deflateLine(o.deflate)}
+  ${o.http || ''}
+  backend b {
+    server unix:${path.join(dir, 'b.sock')};
+    on_backend_loss close 1012;
+    link_keepalive 30s timeout=1h;
+    accept_timeout 24h;
+    allow_raw on;
+  }
+  ${listen}
+}
+`;
+}
+
+// ---- the child ----
+
+// Events: exit (error or null).
+class Gateway extends EventEmitter {
+  constructor(options) {
+    super();
+    this.options = options;
+    this.binary = findBinary();
+    this.dir = directory();
+    this.socket = path.join(this.dir, 'b.sock');
+    this.file = path.join(this.dir, 'penstock.conf');
+    this.child = null;
+    this.ending = false;
+    this.stderr = '';
+    this.onExit = () => {
+      if (this.child) this.child.kill('SIGTERM');
+      this.remove();
+    };
+    process.once('exit', this.onExit);
+    try {
+      this.options.tlsLines = options.tls ? tlsFiles(this.dir, options.tls)
+        : [];
+    } catch (e) {
+      this.remove();
+      throw e;
+    }
+  }
+
+  write(address) {
+    fs.writeFileSync(this.file, configuration(this.dir, address, this.options),
+      { mode: 0o600 });
+  }
+
+  // fd: the listening socket, or -1 for a path.
+  start(address, fd) {
+    this.write(address);
+    const stdio = ['ignore', 'ignore', 'pipe', 'pipe'];
+    const env = { ...process.env, PENSTOCK_LIFELINE: String(FIRST_FD) };
+    for (const name of ['LISTEN_FDS', 'LISTEN_PID', 'PENSTOCK_SOCKET'])
+      delete env[name];
+    delete env.PENSTOCK_INHERIT;
+    if (fd !== -1) {
+      env.PENSTOCK_INHERIT = String(FIRST_FD + 1);
+      stdio.push(fd);
+    }
+    // A session of its own: ^C is for us, and we end it.
+    const child = spawn(this.binary, ['-p', this.dir, '-c', this.file,
+      '-e', 'stderr'], { stdio, env, detached: true });
+    this.child = child;
+    child.unref();
+    child.stdio[FIRST_FD].unref();
+    child.stdio[FIRST_FD].on('error', () => {});
+    child.stderr.unref();
+    child.stderr.setEncoding('utf8');
+    child.stderr.on('error', () => {});
+    child.stderr.on('data', (text) => {
+      this.stderr = (this.stderr + text).slice(-STDERR_KEPT);
+      process.stderr.write(text);
+    });
+    child.on('error', (e) => this.ended(e));
+    child.on('close', (code, signal) => this.ended(this.ending ? null
+      : Object.assign(new Error(`the gateway ended (${signal || code})${
+        this.stderr ? `: ${this.stderr.trim()}` : ''}`),
+      { code: 'ERR_PENSTOCK_GATEWAY' })));
+  }
+
+  ended(error) {
+    if (this.child === null) return;
+    this.child = null;
+    this.remove();
+    this.emit('exit', error);
+  }
+
+  // No new connections; those that are there stay.
+  shut() {
+    if (this.child === null || this.ending) return;
+    this.ending = true;
+    this.write(null);
+    this.child.kill('SIGHUP');
+  }
+
+  // Resolves when it is gone.
+  end() {
+    this.ending = true;
+    if (this.child === null) {
+      this.remove();
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const hard = setTimeout(() => {
+        if (this.child) this.child.kill('SIGKILL');
+      }, SHUT_MS);
+      this.once('exit', () => {
+        clearTimeout(hard);
+        resolve();
+      });
+      this.child.ref();
+      this.child.kill('SIGTERM');
+    });
+  }
+
+  remove() {
+    process.off('exit', this.onExit);
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+// ---- where to listen ----
+
+const isPipe = (at) => typeof at === 'string';
+
+// The words of `listen` for what net.Server.address() said.
+function listenWords(at, { backlog, tls }) {
+  const words = [isPipe(at) ? quoted(`unix:${at}`)
+    : at.family === 'IPv6' || at.family === 6 ? `[${at.address}]:${at.port}`
+      : `${at.address}:${at.port}`];
+  if (!isPipe(at) && at.address.includes(':'))
+    words.push(`ipv6only=${at.address === '::' ? 'off' : 'on'}`);
+  if (backlog > 0) words.push(`backlog=${backlog}`);
+  if (tls) words.push('ssl');
+  return words.join(' ');
+}
+
+// The backlog that listen() was given, in any of its forms.
+function backlogOf(args) {
+  const [first] = args;
+  if (first !== null && typeof first === 'object')
+    return Number(first.backlog) || 511;
+  const numbers = args.slice(1).filter((x) => typeof x === 'number');
+  return numbers[0] || 511;
+}
+
+// Bind as args, those of net.Server.listen(), say, and start(address, fd) at
+// once, before anybody is accepted here.  Resolves with net.Server.address().
+function bind(gateway, args) {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer((socket) => socket.destroy());
+    const given = args.filter((x) => typeof x !== 'function');
+    server.once('error', reject);
+    server.once('listening', () => {
+      const at = server.address();
+      const handle = server._handle;
+      try {
+        if (isPipe(at)) {
+          if (at.startsWith('\0'))
+            throw new TypeError('the gateway has no abstract sockets');
+          const mode = fs.statSync(at).mode & 0o777;
+          server.close();
+          gateway.start(listenWords(at, gateway.options), -1);
+          resolve({ at, mode });
+          return;
+        }
+        if (!handle || !(handle.fd >= 0))
+          throw Object.assign(new Error('the port belongs to the cluster\'s ' +
+            'primary: set cluster.schedulingPolicy = cluster.SCHED_NONE ' +
+            'there'), { code: 'ERR_PENSTOCK_CLUSTER' });
+        gateway.start(listenWords(at, gateway.options), handle.fd);
+        // Of a cluster's worker: the primary still counts us in.
+        if (Object.hasOwn(handle, 'close')) {
+          Object.getPrototypeOf(handle).close.call(handle);
+          gateway.once('exit', () => handle.close());
+        } else {
+          server.close();
+        }
+        resolve({ at, mode: 0 });
+      } catch (e) {
+        server.close();
+        reject(e);
+      }
+    });
+    server.listen(...given);
+  });
+}
+
+// options: tls (as tls.createServer has them), deflate, maxMessage, origin,
+// workers, keepAliveTimeout; http, server (lines of configuration).
+async function openGateway(backend, args, options) {
+  const gateway = new Gateway({ ...options, backlog: backlogOf(args) });
+  try {
+    await backend.serve({ path: gateway.socket, exclusive: true });
+    const { at, mode } = await bind(gateway, args);
+    await new Promise((resolve, reject) => {
+      const workers = options.workers || 1;
+      const onLink = (n) => {
+        if (n < workers) return;
+        backend.off('link', onLink);
+        gateway.off('exit', onExit);
+        resolve();
+      };
+      const onExit = (e) => {
+        backend.off('link', onLink);
+        reject(e || new Error('the gateway was ended'));
+      };
+      backend.on('link', onLink);
+      gateway.once('exit', onExit);
+    });
+    if (mode) fs.chmodSync(at, mode);
+    gateway.at = at;
+    return gateway;
+  } catch (e) {
+    await gateway.end();
+    throw e;
+  }
+}
+
+module.exports = { openGateway, findBinary };

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * gateway/inherit.h - what the process that started us left open for us.
+ *
+ * PENSTOCK_INHERIT=FD[;FD...]: listening sockets.  A `listen` of the same
+ * address takes such a socket instead of opening one, so that who starts us
+ * can bind a port, see why that fails and which port it became.  Those that
+ * nobody takes are closed.
+ *
+ * PENSTOCK_LIFELINE=FD: a pipe or socket whose other end only our parent
+ * holds.  When that is closed, however the parent ended, we end too.
+ */
+#ifndef PENSTOCK_GATEWAY_INHERIT_H
+#define PENSTOCK_GATEWAY_INHERIT_H
+
+#include "base/address.h"
+#include "base/err.h"
+
+/* Reads both variables; spawned processes do not get them.  -1 with err: a
+ * number that is not an open descriptor, or not a listening socket. */
+int inherit_start(struct err *err);
+
+/* The inherited socket of this address, now the caller's; or -1. */
+int inherit_take(const struct address *address);
+
+/* Close what nobody took; in a worker also the lifeline. */
+void inherit_close_sockets(void);
+void inherit_close_lifeline(void);
+
+int inherit_lifeline(void); /* or -1 */
+/* It can be read: is its other end closed?  It is closed here then. */
+bool inherit_is_cut(void);
+
+#endif
