@@ -238,6 +238,8 @@ export class Backend extends EventEmitter {
   publish(channel: string, data: Data, options?: GroupOptions): boolean;
   msend(list: Iterable<Conn | number>, data: Data,
     options?: { binary?: boolean }): boolean;
+  /** Lines about clients from the gateway, as `log` events. */
+  setDebug(level: number | boolean): void;
   unregister(app: App | string): boolean;
   log(text: string, level?: number): void;
   goaway(mode?: 'drain' | 'handover', graceMs?: number): void;

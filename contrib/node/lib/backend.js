@@ -4,6 +4,7 @@ const crypto = require('crypto');
 const EventEmitter = require('events');
 const fs = require('fs');
 const net = require('net');
+const os = require('os');
 const { TYPE, TAG, FEATURE, OPT, EVENT, u32, tlv, tlvOpt, tlvPattern, loOf,
   hiOf, payload } = require('./codec');
 const { openGateway } = require('./gateway');
@@ -14,6 +15,8 @@ const { OPEN } = require('./flow');
 const KINDS = { exact: 0, prefix: 1, suffix: 2, regex: 3 };
 const ORIGINS = { '*': 4, none: 5 };
 const VERSIONS = { 13: 1, 8: 2, 7: 4, 76: 8, 75: 16 };
+const LOG_INFO = 6, LOG_NONE = 255;
+const { ECONNRESET } = os.constants.errno;
 const HANDLERS = ['accept', 'open', 'resume', 'detach', 'message', 'fragment',
   'ping', 'pong', 'drain', 'error', 'close', 'left', 'http'];
 
@@ -119,7 +122,7 @@ class App {
   }
 
   answer(conn, answer) {
-    if (conn.gone || conn.answered) return;
+    if (conn.gone || conn.answered || (answer && answer.later)) return;
     if (typeof answer === 'number') conn.reject({ status: answer });
     else if (answer === false) conn.reject({ status: 403 });
     else if (answer && (answer.status || answer.pass)) conn.reject(answer);
@@ -173,6 +176,8 @@ class Backend extends EventEmitter {
     this.bootId = crypto.randomBytes(8).readBigUInt64LE() || 1n;
     this.resumeOf = predecessors();
     this.apps = [];
+    this.debug = 0;
+    this.isShut = false;
     this.links = new Set();
     this.servers = [];
     this.gateway = null;
@@ -365,7 +370,28 @@ class Backend extends EventEmitter {
   lost(link) {
     this.links.delete(link);
     this.tellLinks();
+    if (link.ready) this.looksShut(link.orderly ? 0 : ECONNRESET);
     this.looksEmpty();
+  }
+
+  // Every gateway process has gone, or said that it goes.
+  looksShut(errno = 0) {
+    if (this.isShut || this.stopping) return;
+    for (const link of this.links) if (!link.orderly) return;
+    this.isShut = true;
+    process.nextTick(() => this.emit('shutdown', errno));
+  }
+
+  // What the gateway does with our clients, as `log` events; without a listener
+  // they go to stderr.  A level of syslog's, true: 6, false: none.
+  setDebug(level) {
+    this.debug = level === true ? LOG_INFO : Number(level) || 0;
+    for (const link of this.links) link.setLog(this.debug || LOG_NONE);
+  }
+
+  told(level, text, conn) {
+    if (this.listenerCount('log') > 0) this.emit('log', level, text, conn);
+    else if (this.debug) process.stderr.write(`${this.name}: ${text}\n`);
   }
 
   // An error of the application's.  Without a listener it is thrown as any

@@ -3,7 +3,11 @@
 // What the facades of older servers have in common: where their clients come
 // from, and what those servers called things.
 const { Backend } = require('./backend');
+const { attach } = require('../http');
 
+// What programs of their time met; the facades narrow it.
+const GATEWAY = { origin: 'any' };
+const GROUP_MAX = 16000; // fits into a frame of any gateway
 const ABNORMAL = 1006;
 const VERSION_NAMES = { 75: 'draft75', 76: 'draft76', 7: 'hybi-07',
   8: 'hybi-08', 13: 'rfc6455' };
@@ -32,6 +36,15 @@ class Place {
     return app;
   }
 
+  // Requests are the http.Server's, sessions the handlers'.
+  attach(server, options, handlers) {
+    const { backend } = this;
+    attach(server, { ...options, backend, handlers });
+    const app = backend.apps[backend.apps.length - 1];
+    this.apps.push(app);
+    return app;
+  }
+
   // Attaches to the gateway that there is; else one is started that listens
   // there.
   async run(where) {
@@ -39,7 +52,7 @@ class Place {
     if (hasGateway(this.options) || where === undefined)
       await this.backend.run(this.options.socket || undefined);
     else
-      await this.backend.listen(where);
+      await this.backend.listen({ ...where, gateway: GATEWAY });
   }
 
   address() {
@@ -58,6 +71,16 @@ class Place {
 
   * conns() {
     for (const app of this.apps) yield* this.backend.conns(app);
+  }
+
+  // What no frame can hold goes to the clients of this process only.
+  broadcast(data, options) {
+    if (Buffer.byteLength(data) <= GROUP_MAX) {
+      this.backend.broadcast(data, options);
+      return;
+    }
+    for (const conn of this.conns())
+      if (conn !== options.except) conn.send(data, options);
   }
 
   find(id) {

@@ -31,6 +31,7 @@ class Link {
     this.ready = false;
     this.registered = false;
     this.dead = false;
+    this.orderly = false; // the gateway said that it goes
     this.process = -1;
     this.peerMaxFrame = 16384;
     this.credit = 0;
@@ -214,11 +215,20 @@ class Link {
       return 0;
     case TYPE.ERROR: return this.onError(aux, lo, hi, buf, at, end);
     case TYPE.BYE:
+      this.orderly = true;
       this.lose(CAUSE_LINK_LOST);
       return -1;
     case TYPE.OPEN:
     case TYPE.RESUME:
     case TYPE.HTTP_REQ: return this.onOpen(type, flags, lo, hi, buf, at, end);
+    case TYPE.GOAWAY:
+      this.orderly = true;
+      this.backend.looksShut();
+      return 0;
+    case TYPE.LOG:
+      this.backend.told(aux, buf.toString('utf8', at, end),
+        lo | hi ? this.at(lo, hi) : null);
+      return 0;
     case TYPE.STATS_REQ: return ERROR.UNSUPPORTED;
     case TYPE.DETACH: case TYPE.OPENED: case TYPE.CLOSE: case TYPE.CLOSED:
     case TYPE.PING: case TYPE.PONG: case TYPE.HTTP_BODY: case TYPE.HTTP_RESET:
@@ -250,6 +260,8 @@ class Link {
     for (const app of apps)
       this.out.frame(TYPE.REGISTER, 0, backend.apps.indexOf(app) + 1, 0, 0,
         app.tlvs);
+    if (backend.debug) this.setLog(backend.debug);
+    backend.isShut = false;
     const closed = backend.apps.length > 0 && apps.length === 0;
     if (!backend.stopping && !closed)
       this.out.frame(TYPE.READY, 0, 0, 0, 0, null);
@@ -265,7 +277,7 @@ class Link {
     if (appId === 0)
       this.backend.fail(new Error(`the gateway refused the app ${app.name}: ` +
         buf.toString('utf8', at, end)));
-    if (this.appIds.length === this.backend.apps.length) {
+    if (this.registering.length === 0) {
       this.registered = true;
       this.backend.linked(this);
     }
@@ -276,6 +288,12 @@ class Link {
     const id = this.appIds[this.backend.apps.indexOf(app)];
     if (this.dead || !id) return;
     this.out.frame(TYPE.UNREGISTER, 0, id, 0, 0, null);
+    this.dirty();
+  }
+
+  setLog(level) {
+    if (!this.ready || this.dead) return;
+    this.out.frame(TYPE.SETLOG, 0, level, 0, 0, null);
     this.dirty();
   }
 
@@ -341,7 +359,8 @@ class Link {
     const app = this.appOf(open);
     const { stopping } = this.backend;
     if (type === TYPE.HTTP_REQ) {
-      const status = !app || !app.handlers.http ? 404 : stopping ? 503 : 0;
+      const status = !app || !app.handlers.http ? 404
+        : stopping || !app.open ? 503 : 0;
       if (status) {
         this.out.frame(TYPE.HTTP_RES, 0, 0, lo, hi,
           payload.httpRes(status, []));
@@ -353,7 +372,7 @@ class Link {
       x.begin();
       return 0;
     }
-    if (!app || (stopping && type === TYPE.OPEN)) {
+    if (!app || ((stopping || !app.open) && type === TYPE.OPEN)) {
       if (type === TYPE.OPEN)
         this.out.frame(TYPE.REJECT, 0, 0, lo, hi,
           payload.reject(app ? 503 : 404, 0, []));

@@ -23,6 +23,20 @@ async function start(t, name, { pool = '', path = '/ws', ...how } = {}) {
   return g;
 }
 
+test('nws-echo-all', { skip }, async (t) => {
+  const { clients, port } = await start(t, 'nws-echo-all.js');
+  const names = ['draft75', 'draft76', 'hybi-08', 'rfc6455'];
+  for (const [i, c] of clients.entries())
+    assert.strictEqual(await c.message(), `you are ${names[i]}`);
+  for (const [i, c] of clients.entries()) {
+    c.send(`from ${i}`);
+    for (const other of clients)
+      assert.match(await other.message(), new RegExp(`^\\d+: from ${i}$`));
+  }
+  const page = await fetch(`http://127.0.0.1:${port}/page`);
+  assert.strictEqual(await page.text(), 'Come with a WebSocket.\n');
+});
+
 test('v8cgi-echo-all', { skip }, async (t) => {
   const { clients } = await start(t, 'v8cgi-echo-all.js');
   // Each has spoken, so each is there.

@@ -372,6 +372,44 @@ test('requests and responses', options, async (t) => {
   await assert.rejects(ask(g.port, { path: '/break' }));
 });
 
+test('setDebug, unregister, left, bytes on the wire', options, async (t) => {
+  let left = 0;
+  const held = [];
+  const g = await start(t, {
+    accept: (req, conn) => req.headers['x-hold']
+      ? new Promise(() => held.push(conn)) : undefined,
+    left: () => left++,
+    message: (c) => { c.send(String(c.bytesReceived)); },
+  }, { app: { wire: true } });
+  const w = g.backend;
+  const lines = [];
+  w.on('log', (level, text, conn) => lines.push([level, text, conn]));
+  w.setDebug(true);
+  const c = await Client.open(t, g.port);
+  c.send('four');
+  assert.strictEqual(await c.message(), String(6 + 4), 'head, mask and payload');
+  c.send('x', { opcode: 9 });
+  assert.strictEqual((await c.frame()).opcode, 10);
+  c.send('four');
+  assert.strictEqual(await c.message(), String(10 + 7 + 10), 'a ping too');
+  const [conn] = w.conns();
+  c.close(1000);
+  await until('the end', () => conn.readyState === 3);
+  assert.strictEqual(conn.bytesReceived, 27 + 8, 'and the Close');
+  await until('a line', () => lines.some(([level]) => level === 6));
+  w.setDebug(false);
+  const hold = Client.open(t, g.port, '/ws', { 'X-Hold': '1' });
+  await until('the client', () => held.length === 1);
+  assert.strictEqual(w.unregister('nobody'), false);
+  assert.strictEqual(w.unregister('test'), true);
+  assert.strictEqual(w.unregister('test'), false);
+  const late = await Client.open(t, g.port);
+  assert.match(late.head, /^HTTP\/1.1 (404|503) /, 'the gateway knows, or we');
+  held[0].accept();
+  assert.match((await hold).head, /^HTTP\/1.1 101 /);
+  assert.strictEqual(left, 0);
+});
+
 test('a backend that the gateway spawned', options, async (t) => {
   const g = await gateway(t, { pool: `spawn ${process.execPath} ${
     require.resolve('../examples/echo.js')};` });
