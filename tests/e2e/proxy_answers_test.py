@@ -3,15 +3,10 @@
 
 import unittest
 
-import proxy_test
-
-from proxy_test import ProxyTestCase, named, show
-from support.nginx import CompareTestCase
+from support.proxy import CompareProxyTestCase, ProxyTestCase, named, show
 
 
-class LikeNginxTest(CompareTestCase):
-    both_before = proxy_test.LikeNginxTest.both_before
-
+class LikeNginxTest(CompareProxyTestCase):
     def test_proxy_cookie(self):
         cookies = (
             "a=b", "a=b; Path=/in/x; Domain=in.example; Secure",

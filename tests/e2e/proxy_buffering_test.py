@@ -8,8 +8,8 @@ import threading
 import time
 import unittest
 
-from proxy_test import ProxyTestCase
 from support.penstock import wait_for
+from support.proxy import ProxyTestCase
 from support.raw import Closed
 
 SIZE = 16 << 20

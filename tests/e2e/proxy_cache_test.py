@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """proxy_cache and its kin, beside nginx where both can be asked."""
 
-import email.utils
 import glob
 import hashlib
 import os
@@ -9,10 +8,8 @@ import threading
 import time
 import unittest
 
-import proxy_test
-from proxy_test import ProxyTestCase
-from support.nginx import CompareTestCase
 from support.penstock import wait_for
+from support.proxy import CONFIG, CompareProxyTestCase, ProxyTestCase
 from support.raw import Closed
 
 PATH = "proxy_cache_path @PREFIX@/cache%s levels=1:2 keys_zone=z:1m %s;"
@@ -44,7 +41,7 @@ class CacheTestCase(ProxyTestCase):
         self.o = self.origin(self.respond)
 
     def cache(self, location="", path="", http="", front="", server="", use=""):
-        config = proxy_test.CONFIG % (
+        config = CONFIG % (
             PATH % ("", path) + http,
             "add_header X-Cache $upstream_cache_status always;"
             f"location / {{ proxy_cache z; {location} proxy_pass http://127.0.0.1:{self.o.port}; }} {server}")
@@ -65,7 +62,7 @@ class CacheTestCase(ProxyTestCase):
         return [f for f in glob.glob(p.path("cache", "*", "*", "*")) if os.path.isfile(f)]
 
 
-class LikeNginxTest(CompareTestCase):
+class LikeNginxTest(CompareProxyTestCase):
     """What is kept, by what the origin says."""
 
     RULES = [
@@ -88,8 +85,8 @@ class LikeNginxTest(CompareTestCase):
             status = "404 X" if "missing" in peer.request.target else "200 OK"
             peer.reply("the answer", *self.RULES[number], status=status)
 
-        return proxy_test.LikeNginxTest.both_before(
-            self, respond,
+        return self.both_before(
+            respond,
             "proxy_http_version 1.1; proxy_set_header Connection '';"
             "add_header X-Cache $upstream_cache_status always; proxy_cache z;"
             "location / { proxy_pass http://ORIGIN; }"
@@ -393,7 +390,7 @@ class CacheTest(CacheTestCase):
 
     def test_a_full_zone(self):
         self.fields = ("Cache-Control: max-age=600",)
-        p = self.penstock(proxy_test.CONFIG % (
+        p = self.penstock(CONFIG % (
             "proxy_cache_path @PREFIX@/cache levels=1:2 keys_zone=z:32k;",
             f"location / {{ proxy_cache z; proxy_pass http://127.0.0.1:{self.o.port}; }}"))
         s = self.client(p)

@@ -4,10 +4,8 @@
 import os
 import unittest
 
-import proxy_test
-from proxy_test import ProxyTestCase, echo
-from support.nginx import CompareTestCase
 from support.penstock import wait_for
+from support.proxy import CompareProxyTestCase, ProxyTestCase, echo
 from support.raw import silence
 
 
@@ -17,7 +15,7 @@ def show(peer):
     peer.reply("\n".join(lines) + str(len(m.body)) + ":" + m.text[:100])
 
 
-class LikeNginxTest(CompareTestCase):
+class LikeNginxTest(CompareProxyTestCase):
     def post(self, target, body, chunked, method="POST"):
         """Of both, what came back."""
         from support.raw import Raw
@@ -40,9 +38,8 @@ class LikeNginxTest(CompareTestCase):
         return answers[1]
 
     def test_bodies(self):
-        both_before = proxy_test.LikeNginxTest.both_before
-        self.pair = both_before(
-            self, show,
+        self.pair = self.both_before(
+            show,
             "client_body_buffer_size 1k; proxy_set_header Connection '';"
             "location / { proxy_pass http://ORIGIN; }"
             "location /old { proxy_http_version 1.0; proxy_pass http://ORIGIN; }"
