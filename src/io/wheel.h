@@ -3,13 +3,15 @@
 #ifndef PENSTOCK_IO_WHEEL_H
 #define PENSTOCK_IO_WHEEL_H
 
-struct loop;
 struct timers;
 
-struct timers *timers_create(struct loop *loop);
+struct timers *timers_create(void);
 void timers_destroy(struct timers *ts);
 
-/* Fire what is due by the loop's clock, and arm the next wake-up. */
+/* How long nothing is due, or -1: nothing is set. */
+int timers_wait_ms(const struct timers *ts);
+
+/* Fire what is due by the loop's clock. */
 void timers_run(struct timers *ts);
 
 #endif

@@ -9,13 +9,11 @@
 #ifndef PENSTOCK_IO_PEEK_H
 #define PENSTOCK_IO_PEEK_H
 
-#include "io/loop.h"
+#include "io/watch.h"
 
 enum {
     PEEK_MAX = 4096 /* bytes that are seen */
 };
-
-struct event;
 
 /*
  * on_bytes sees all that has come so far, each time that more comes; n 0: the
@@ -23,7 +21,7 @@ struct event;
  */
 struct peek {
     struct loop *loop;
-    struct event *event;
+    struct watch watch;
     int fd; /* owned; -1: closed */
     void (*on_bytes)(struct peek *peek, const uint8_t *p, size_t n);
 };
