@@ -346,6 +346,20 @@ PSB_API int psb_msend(psb_t *, const psb_cid *, size_t count, int binary,
                       const void *, size_t);
 
 /*
+ * One message in pieces, to all clients of the app who are there when the first
+ * piece is written.  Every piece is one WebSocket frame (of several when it is
+ * larger than the gateways take at once), the end another, empty one.  Other
+ * messages for these clients wait until then.  Pieces of text may be cut inside
+ * a letter.
+ * The id of the stream, or 0 with EINVAL.  As psb_broadcast(); after -1 with
+ * ENOBUFS nothing was sent, and the same piece may be written again.  ENOENT:
+ * there is no such stream.
+ */
+PSB_API uint64_t psb_bstream_begin(psb_t *, int app, int binary);
+PSB_API int psb_bstream_write(psb_t *, uint64_t id, const void *, size_t);
+PSB_API int psb_bstream_end(psb_t *, uint64_t id);
+
+/*
  * Channels: named groups of clients of the whole pool, at every gateway
  * process.  A name has 1 to 255 bytes.  In on_open, before the answer, a
  * client is subscribed before its 101 leaves and misses nothing.

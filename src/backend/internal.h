@@ -33,7 +33,8 @@ enum {
 #define PSB_FEATURES                                                           \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
      SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE |         \
-     SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW | SLUICE_FEATURE_TUNNEL)
+     SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW | SLUICE_FEATURE_TUNNEL |    \
+     SLUICE_FEATURE_BSTREAM)
 
 /* How a call says no: -1 with errno. */
 static inline int psb_refuse(int error)
@@ -110,6 +111,7 @@ struct psb_link {
     size_t slots_n;
     uint16_t app_ids[PSB_APPS_MAX]; /* 0: refused, or no answer yet */
     size_t registered_n;            /* answers so far */
+    struct buf streams;             /* ids of those under way */
 };
 
 struct psb_client {
@@ -163,7 +165,8 @@ struct psb {
     int debug;
     struct psb_app_entry *apps[PSB_APPS_MAX];
     size_t apps_n;
-    struct list watches, listeners, links, connectors;
+    struct list watches, listeners, links, connectors, streams;
+    uint64_t last_stream;
     struct psb_watch wake; /* psb_stop() */
     uint8_t *read_buffer;
     uint64_t now_ms;
@@ -246,6 +249,8 @@ int psb_http_abort(psb_client_t *c);
 /* tunnel.c */
 /* A frame about it, but CLOSED: 0, or a negated code. */
 int psb_tunnel_dispatch(psb_client_t *c, const struct sluice_frame *f);
+/* bstream.c */
+void psb_bstreams_fini(psb_t *b);
 
 /* send.c */
 /* HEADER TLVs; false when one may not be sent. */

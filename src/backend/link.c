@@ -62,6 +62,7 @@ void psb_link_destroy(struct psb_link *l)
     list_remove(&l->all);
     buf_fini(&l->left);
     buf_fini(&l->out);
+    buf_fini(&l->streams);
     free(l->slots);
     free(l);
 }

@@ -87,6 +87,7 @@ psb_t *psb_new(const char *name)
     list_init(&b->listeners);
     list_init(&b->links);
     list_init(&b->connectors);
+    list_init(&b->streams);
     psb_watch_open(&b->wake, b, fd, POLLIN, on_wake);
     b->now_ms = psb_now();
     return b;
@@ -117,6 +118,7 @@ void psb_free(psb_t *b)
     }
     psb_turn_end(b);
     psb_dial_fini(b);
+    psb_bstreams_fini(b);
     if (b->timer)
         b->ops->untimer(b->loop, b->timer);
     psb_watch_close(&b->wake);

@@ -62,6 +62,17 @@ static const struct directive backend_directives[] = {
         .help = "How many channels one client may be subscribed to.",
     },
     {
+        .name = "streams_max",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_number,
+        .offset = FIELD(streams_max),
+        .default_text = "64",
+        .max = 1 << 16,
+        .help = "How many streams to groups (BSTREAM) a backend may have under "
+                "way on one link.",
+    },
+    {
         .name = "delivery",
         .syntax = "at_most_once | at_least_once",
         .contexts = CONF_BACKEND,
@@ -289,6 +300,7 @@ static void backend_defaults(void *conf)
         .cross_backend = true,
         .channels_max = 256,
         .log_rate = 1000,
+        .streams_max = 64,
         .method = &balance_least_conn,
     };
 }

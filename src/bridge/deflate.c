@@ -21,7 +21,7 @@ static struct {
     uint8_t room[ROOM];
 } worker;
 
-static struct ws_deflater *take_deflater(unsigned bits, unsigned level)
+struct ws_deflater *deflate_take(unsigned bits, unsigned level)
 {
     struct ws_deflater *d = worker.deflaters[bits];
 
@@ -32,7 +32,7 @@ static struct ws_deflater *take_deflater(unsigned bits, unsigned level)
     return d;
 }
 
-static void give_deflater(struct ws_deflater *d, unsigned bits)
+void deflate_give(struct ws_deflater *d, unsigned bits)
 {
     if (worker.deflaters[bits])
         ws_deflater_destroy(d);
@@ -67,7 +67,7 @@ void deflate_fini(void)
 }
 
 /* The output buffer, empty.  A large message of before has left it. */
-static struct buf *fresh_out(void)
+struct buf *deflate_room(void)
 {
     if (worker.out.capacity > OUT_KEPT)
         buf_fini(&worker.out);
@@ -145,11 +145,11 @@ unsigned deflate_window_for(uint64_t n, unsigned bits)
 bool deflate_shared(unsigned bits, unsigned level, struct str data,
                     struct str *out)
 {
-    struct ws_deflater *z = take_deflater(bits, level);
-    struct buf *b = fresh_out();
+    struct ws_deflater *z = deflate_take(bits, level);
+    struct buf *b = deflate_room();
 
     ws_deflate(z, data.p, data.n, true, b);
-    give_deflater(z, bits);
+    deflate_give(z, bits);
     *out = buf_str(b);
     return out->n < data.n;
 }
@@ -175,13 +175,13 @@ bool deflate_out(struct session_deflate *d, const struct deflate_conf *conf,
     if (first && kept)
         prepare_own(d, conf->level);
     else if (first)
-        d->deflater = take_deflater(bits, conf->level);
-    struct buf *b = fresh_out();
+        d->deflater = deflate_take(bits, conf->level);
+    struct buf *b = deflate_room();
     ws_deflate(d->deflater, data.p, data.n, last, b);
     *out = buf_str(b);
     d->deflating = !last;
     if (last && !kept) {
-        give_deflater(d->deflater, bits);
+        deflate_give(d->deflater, bits);
         d->deflater = NULL;
     }
     return true;

@@ -19,10 +19,21 @@ static void count(struct sluice_delivered *d, enum share_result result)
     }
 }
 
-static void deliver(struct link *l, const struct sluice_delivered *d)
+void group_deliver(struct link *l, const struct sluice_delivered *d)
 {
     sluice_delivered_put(&l->scratch, d);
     link_send_scratch(l);
+}
+
+void group_refuse(struct link *l, const struct sluice_frame *f, uint64_t id,
+                  enum sluice_error code, const char *why)
+{
+    uint64_t skipped;
+
+    if (log_limit_pass(&l->noise, &skipped))
+        log_err(link_log(l), "%s frame refused: %s",
+                sluice_type_name(f->header.type), sluice_error_name(code));
+    link_send_error(l, id, code, f->header.type, SLUICE_SEVERITY_INFO, 0, why);
 }
 
 /* Text is checked once for all who get it. */
@@ -31,19 +42,15 @@ static bool text_is_bad(struct link *l, const struct sluice_frame *f,
 {
     if (opcode != WS_TEXT || utf8_is_valid(data.p, data.n))
         return false;
-    uint64_t skipped;
-    if (log_limit_pass(&l->noise, &skipped))
-        log_err(link_log(l), "%s frame refused: %s",
-                sluice_type_name(f->header.type),
-                sluice_error_name(SLUICE_ERROR_BAD_UTF8));
-    link_send_error(l, 0, SLUICE_ERROR_BAD_UTF8, f->header.type,
-                    SLUICE_SEVERITY_INFO, 0, "text is not UTF-8");
+    group_refuse(l, f, 0, SLUICE_ERROR_BAD_UTF8, "text is not UTF-8");
     return true;
 }
 
-/* To the clients that came to app (0: any) through one link. */
-static void share_on(struct link *l, unsigned app_id, struct str except,
-                     struct sharing *m, struct sluice_delivered *d)
+/* ---- who is meant ---- */
+
+/* The clients that came to app (0: any) through one link. */
+static void each_on(struct link *l, unsigned app_id, struct str except,
+                    group_member_fn *fn, void *arg)
 {
     LIST_EACH(item, after, &l->sessions)
     {
@@ -54,13 +61,13 @@ static void share_on(struct link *l, unsigned app_id, struct str except,
             continue; /* not a member yet, or any more */
         if (except.n && sluice_ids_have(except, s->cid))
             continue;
-        count(d, session_share(s, m));
+        fn(s, arg);
     }
 }
 
 /* The same app has another number on a sibling's link. */
-static void share_on_siblings(struct link *l, const struct sluice_broadcast *b,
-                              struct sharing *m, struct sluice_delivered *d)
+static void each_on_siblings(struct link *l, const struct sluice_broadcast *b,
+                             group_member_fn *fn, void *arg)
 {
     LIST_EACH(item, after, &l->backend->pool->backends)
     {
@@ -74,13 +81,13 @@ static void share_on_siblings(struct link *l, const struct sluice_broadcast *b,
                 continue;
             id = link_app_id(other, a);
         }
-        share_on(other, id, b->except, m, d);
+        each_on(other, id, b->except, fn, arg);
     }
 }
 
 /* Sessions whose backend is gone are members still. */
-static void share_on_parked(struct link *l, const struct sluice_broadcast *b,
-                            struct sharing *m, struct sluice_delivered *d)
+static void each_parked(struct link *l, const struct sluice_broadcast *b,
+                        group_member_fn *fn, void *arg)
 {
     struct str name = b->app_id ? l->apps[b->app_id - 1].name : STR("");
 
@@ -94,9 +101,33 @@ static void share_on_parked(struct link *l, const struct sluice_broadcast *b,
                 (b->app_id && !str_eq(keep_app(s), name)) ||
                 (b->except.n && sluice_ids_have(b->except, s->cid)))
                 continue;
-            count(d, session_share(s, m));
+            fn(s, arg);
         }
     }
+}
+
+void group_each(struct link *l, const struct sluice_broadcast *b,
+                group_member_fn *fn, void *arg)
+{
+    each_on(l, b->app_id, b->except, fn, arg);
+    if (b->opts & SLUICE_BROADCAST_OWN_ONLY ||
+        !l->backend->pool->conf->set.cross_backend)
+        return;
+    each_on_siblings(l, b, fn, arg);
+    each_parked(l, b, fn, arg);
+}
+
+/* ---- messages ---- */
+
+struct sending {
+    struct sharing message;
+    struct sluice_delivered d;
+};
+
+static void send_to(struct session *s, void *arg)
+{
+    struct sending *x = arg;
+    count(&x->d, session_share(s, &x->message));
 }
 
 int link_broadcast(struct link *l, const struct sluice_frame *f)
@@ -108,19 +139,18 @@ int link_broadcast(struct link *l, const struct sluice_frame *f)
         return rc;
     if (b.app_id > l->apps_n)
         return -SLUICE_ERROR_PROTOCOL;
-    struct sluice_delivered d = {.token = b.token};
+    struct sending x = {
+        .message = {.opcode = b.opcode,
+                    .nocompress = b.nocompress,
+                    .data = b.data},
+        .d = {.token = b.token},
+    };
     if (!text_is_bad(l, f, b.opcode, b.data)) {
-        struct sharing m = {.opcode = b.opcode, .data = b.data};
-        share_on(l, b.app_id, b.except, &m, &d);
-        if (!(b.opts & SLUICE_BROADCAST_OWN_ONLY) &&
-            l->backend->pool->conf->set.cross_backend) {
-            share_on_siblings(l, &b, &m, &d);
-            share_on_parked(l, &b, &m, &d);
-        }
-        sharing_fini(&m);
+        group_each(l, &b, send_to, &x);
+        sharing_fini(&x.message);
     }
     if (b.notify)
-        deliver(l, &d);
+        group_deliver(l, &x.d);
     return 0;
 }
 
@@ -133,7 +163,8 @@ int link_msend(struct link *l, const struct sluice_frame *f)
         return rc;
     struct sluice_delivered d = {.token = b.token};
     if (!text_is_bad(l, f, b.opcode, b.data)) {
-        struct sharing m = {.opcode = b.opcode, .data = b.data};
+        struct sharing m = {
+            .opcode = b.opcode, .nocompress = b.nocompress, .data = b.data};
         for (size_t i = 0; i < sluice_ids_count(b.ids); i++) {
             struct session *s = session_find(l, sluice_ids_at(b.ids, i));
             if (!s || !s->stream || !s->accepted)
@@ -143,7 +174,7 @@ int link_msend(struct link *l, const struct sluice_frame *f)
         sharing_fini(&m);
     }
     if (b.notify)
-        deliver(l, &d);
+        group_deliver(l, &d);
     return 0;
 }
 
@@ -181,12 +212,13 @@ int link_publish(struct link *l, const struct sluice_frame *f)
     struct sluice_delivered d = {.token = p.token};
     struct channel *c = channel_find(&l->backend->pool->channels, p.channel);
     if (!text_is_bad(l, f, p.opcode, p.data) && c) {
-        struct sharing m = {.opcode = p.opcode, .data = p.data};
+        struct sharing m = {
+            .opcode = p.opcode, .nocompress = p.nocompress, .data = p.data};
         channel_share(c, &m, limit_of(l), p.except, &d);
         sharing_fini(&m);
     }
     if (p.notify)
-        deliver(l, &d);
+        group_deliver(l, &d);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "bridge/bstream.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
 #include "claim.h"
@@ -82,6 +83,7 @@ static void end(struct link *l)
     if (l->state == LINK_CLOSED)
         return;
     link_set_state(l, LINK_CLOSED);
+    bstreams_lost(l);
     timer_clear(&l->timer);
     timer_clear(&l->ack_timer);
     loop_cancel(&l->ack_task);
@@ -377,6 +379,7 @@ struct link *link_create(struct backend *b)
     list_init(&l->exchanges);
     list_init(&l->owing);
     list_init(&l->starved);
+    list_init(&l->streams);
     list_init(&l->claims);
     l->ack_task.run = link_run_acks;
     l->wake_task.run = link_run_wake;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
+#include "bridge/bstream.h"
 #include "bridge/exchange.h"
 #include "bridge/session.h"
 #include "claim.h"
@@ -299,6 +300,8 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
         return link_msend(l, f);
     case SLUICE_PUBLISH:
         return link_publish(l, f);
+    case SLUICE_BSTREAM:
+        return link_bstream(l, f);
     case SLUICE_PRESENCE_REQ:
         return link_presence(l, f);
     case SLUICE_ACCEPT:
@@ -341,7 +344,6 @@ static int dispatch(struct link *l, const struct sluice_frame *f)
     case SLUICE_RESUME:
     case SLUICE_RESUME_END:
     case SLUICE_STATE:
-    case SLUICE_BSTREAM:
     case SLUICE_DELIVERED:
     case SLUICE_PRESENCE:
     case SLUICE_HTTP_REQ:

@@ -7,7 +7,7 @@ static bool put_info(struct buf *out, struct session *s, bool foreign)
 {
     struct sluice_resume_info info = {
         .first_seq = kept_first_seq(s),
-        .next_out_seq = s->seq_out + 1,
+        .next_out_seq = session_seq_out(s) + 1,
         .unacked = kept_count(s),
     };
     if (foreign)

@@ -106,7 +106,10 @@ static void state_timed_out(struct session *s)
         session_finish(s, ENDING_ACCEPT_TIMEOUT);
         break;
     case SESSION_CLOSING:
-        session_abort(s, ENDING_CLOSE_TIMEOUT);
+        if (s->close_waits)
+            session_close_now(s);
+        else
+            session_abort(s, ENDING_CLOSE_TIMEOUT);
         break;
     case SESSION_FLUSHING:
         session_abort(s, ENDING_SEND_TIMEOUT);
@@ -331,6 +334,7 @@ static void bury(struct loop_task *task)
     buf_fini(&s->pending);
     deflate_destroy(s->deflate);
     session_drop_waiting(s);
+    session_line_clear(s);
     keep_free(s);
     if (s->close_reason)
         shared_unref(s->close_reason);
@@ -412,7 +416,7 @@ static unsigned final_code(const struct session *s,
 static void linger(struct session *s)
 {
     session_set_state(s, SESSION_LINGERING);
-    session_drop_waiting(s);
+    session_line_clear(s);
     deflate_release(s->deflate);
     buf_fini(&s->pending);
     s->in_last = false;
@@ -433,15 +437,16 @@ static void finish(struct session *s, enum ending ending)
     s->ending = (uint8_t)ending;
     s->close_code = (uint16_t)final_code(s, row);
     log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
-              s->seq_in, s->seq_out);
+              s->seq_in, session_seq_out(s));
     if (s->link)
         logs_tell(s->link, session_client(s), row->level,
                   "%s: code %u, cause %u (%u messages in, %u out)",
                   row->sentence, s->close_code, row->cause, s->seq_in,
-                  s->seq_out);
+                  session_seq_out(s));
     list_remove(&s->in_pool);
     end_request(s); /* its log line may name the backend */
     limits_close(s);
+    session_drop_waiting(s);
     session_leave_backend(s);
     channels_leave(s);
 }

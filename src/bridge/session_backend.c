@@ -88,7 +88,7 @@ static void tell_backend(struct session *s)
         .cause = (uint8_t)row->cause,
         .messages_in = s->seq_in,
         .messages_out = s->seq_flushed,
-        .lost_out = s->seq_out - s->seq_flushed,
+        .lost_out = session_seq_out(s) - s->seq_flushed,
     };
     if (s->close_seen && s->close_sent)
         c.flags |= SLUICE_CLOSED_CLEAN;
@@ -203,7 +203,12 @@ static void park(struct session *s, struct link *l, bool moved)
     loss_park(s, l, moved);
     if (session_is_over(s))
         return;
-    if (s->out_opcode)
+    session_drop_unfinished(s);
+    if (!s->out_open) {
+        s->out_opcode = 0;
+        s->out_raw = false;
+    }
+    if (s->out_open)
         session_fail(s, ENDING_LOST_INSIDE);
     else
         session_wake(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/check.h"
 #include "base/clock.h"
-#include "bridge/session.h"
+#include "session_line.h"
 #include "ws/close.h"
 
 enum {
@@ -49,6 +49,14 @@ void session_send_control(struct session *s, unsigned opcode, const void *p,
         put_frame(s, &h, p);
 }
 
+/* Without frames nothing but the end of the connection can stand inside a
+ * message: FF 00 would be its end, and the beginning of another. */
+static bool is_unclosable(const struct session *s)
+{
+    bool inside = s->out_open || (s->line && s->line->inside);
+    return inside && s->framing->alphabet == WS_ALPHABET_HIXIE;
+}
+
 void session_send_close(struct session *s, unsigned code, struct str reason)
 {
     uint8_t payload[WS_CONTROL_MAX];
@@ -59,8 +67,11 @@ void session_send_close(struct session *s, unsigned code, struct str reason)
     if (s->framing->codes)
         h.length = ws_close_payload(payload, code, reason);
     session_line_end(s);
-    put_frame(s, &h, payload);
+    if (!is_unclosable(s))
+        put_frame(s, &h, payload);
     s->close_sent = true;
+    s->close_waits = false;
+    session_drop_waiting(s);
 }
 
 /* ---- messages of the backend ---- */
@@ -98,7 +109,6 @@ static int check_data(struct session *s, const struct sluice_frame *f)
 static void message_ended(struct session *s)
 {
     s->seq_out++;
-    s->link->counters.messages_out++;
     if (!s->mark_at) {
         s->mark_at = s->put;
         s->mark_seq = s->seq_out;
@@ -152,6 +162,18 @@ static void put_data(struct session *s, const struct sluice_frame *f,
     put_frame(s, &h, data.p);
 }
 
+/* Its turn: it goes to the client. */
+static void own_data(struct session *s, const struct sluice_frame *f, bool skip)
+{
+    bool more = f->header.flags & SLUICE_FLAG_MORE;
+
+    if (!skip)
+        put_data(s, f, f->header.type == SLUICE_TEXT ? WS_TEXT : WS_BINARY);
+    s->out_open = more;
+    if (!more)
+        message_ended(s);
+}
+
 int session_take_data(struct session *s, const struct sluice_frame *f)
 {
     bool more = f->header.flags & SLUICE_FLAG_MORE;
@@ -159,7 +181,7 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
     enum ws_opcode opcode = f->header.type == SLUICE_TEXT ? WS_TEXT : WS_BINARY;
     bool skip;
 
-    if (s->close_sent)
+    if (s->close_sent || s->close_waits)
         return 0; /* it races with a close frame, of either side */
     int rc = check_data(s, f);
     if (rc < 0)
@@ -168,18 +190,19 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
            (starts ? opcode : (enum ws_opcode)s->out_opcode) == WS_BINARY;
     if (skip)
         skip_binary(s, f);
-    else
-        put_data(s, f, opcode);
     link_client_spend(session_client(s), f->payload.n);
+    s->link->counters.messages_out += !more;
     s->active_ms = (uint32_t)clock_now_ms();
     if (f->header.flags & SLUICE_FLAG_NOTIFY)
         s->notify = true;
     if (starts && more)
         s->out_opcode = (uint8_t)opcode;
-    if (!more) {
+    if (!more)
         s->out_opcode = 0;
-        message_ended(s);
-        session_share_waiting(s);
+    if (!session_wait_own(s, f, !more, skip)) {
+        own_data(s, f, skip);
+        if (!more)
+            session_share_waiting(s);
     }
     if (skip)
         tell_flushed(s, session_queued(s));
@@ -268,23 +291,47 @@ static void skip_raw(struct session *s, const struct sluice_raw *w)
     tell_flushed(s, session_queued(s));
 }
 
-static void put_raw(struct session *s, const struct ws_header *h,
+static struct ws_header raw_header(const struct sluice_raw *w)
+{
+    return (struct ws_header){
+        .opcode = (enum ws_opcode)(w->head & 0x0f),
+        .fin = w->head & 0x80,
+        .rsv = w->head >> 4 & 7,
+        .length = w->data.n,
+    };
+}
+
+/* Its turn. */
+static void own_raw(struct session *s, const struct ws_header *h,
                     const struct sluice_raw *w)
 {
     put_frame(s, h, w->data.p);
-    spend_raw(s, w);
-    if (ws_is_control(h->opcode))
-        return;
     if (s->deflate && h->rsv)
         s->deflate->stale = true; /* the client's window moves on */
+    s->out_open = !h->fin;
+    if (h->fin)
+        message_ended(s);
+}
+
+static void take_raw(struct session *s, const struct ws_header *h,
+                     const struct sluice_raw *w, const struct sluice_frame *f)
+{
+    spend_raw(s, w);
+    if (ws_is_control(h->opcode)) {
+        put_frame(s, h, w->data.p);
+        return;
+    }
+    s->link->counters.messages_out += h->fin;
     if (h->opcode != WS_CONT)
         s->out_opcode = (uint8_t)h->opcode;
     s->out_raw = !h->fin;
-    if (h->fin) {
+    if (h->fin)
         s->out_opcode = 0;
-        message_ended(s);
+    if (session_wait_own(s, f, h->fin, false))
+        return;
+    own_raw(s, h, w);
+    if (h->fin)
         session_share_waiting(s);
-    }
 }
 
 int session_take_raw(struct session *s, const struct sluice_frame *f)
@@ -294,15 +341,10 @@ int session_take_raw(struct session *s, const struct sluice_frame *f)
     int rc = sluice_raw_get(&w, f);
     if (rc < 0)
         return rc;
-    struct ws_header h = {
-        .opcode = (enum ws_opcode)(w.head & 0x0f),
-        .fin = w.head & 0x80,
-        .rsv = w.head >> 4 & 7,
-        .length = w.data.n,
-    };
+    struct ws_header h = raw_header(&w);
     if (!s->stream || !s->accepted)
         return -SLUICE_ERROR_BAD_STATE;
-    if (s->close_sent)
+    if (s->close_sent || s->close_waits)
         return 0;
     if (!has_credit(s))
         return -SLUICE_ERROR_FLOW_CONTROL;
@@ -316,8 +358,23 @@ int session_take_raw(struct session *s, const struct sluice_frame *f)
     if (rc == 0 && !ws_is_control(h.opcode))
         rc = check_raw_text(s, &h, w.data);
     if (rc == 0)
-        put_raw(s, &h, &w);
+        take_raw(s, &h, &w, f);
     return rc;
+}
+
+void session_put_own(struct session *s, const struct sluice_frame *f, bool skip)
+{
+    struct sluice_close c;
+    struct sluice_raw w;
+
+    if (f->header.type == SLUICE_CLOSE && sluice_close_get(&c, f) == 0) {
+        session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
+    } else if (f->header.type == SLUICE_RAW && sluice_raw_get(&w, f) == 0) {
+        struct ws_header h = raw_header(&w);
+        own_raw(s, &h, &w);
+    } else {
+        own_data(s, f, skip);
+    }
 }
 
 /* ---- control frames ---- */
@@ -363,12 +420,22 @@ int session_take_close(struct session *s, const struct sluice_frame *f)
         return rc;
     if (!s->stream || !s->accepted)
         return -SLUICE_ERROR_BAD_STATE;
-    if (s->close_sent)
+    if (s->close_sent || s->close_waits)
         return 0;
     s->by_backend = true;
-    session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
     timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
-    if (!s->framing->closes) {
+    /* Messages that wait are before it; no others are. */
+    if (session_waiting_own(s) && session_wait_own(s, f, true, false)) {
+        if (session_is_over(s))
+            return 0;
+        s->close_waits = true;
+        session_drop_groups(s);
+        session_set_state(s, SESSION_CLOSING);
+        return 0;
+    }
+    bool silently = is_unclosable(s) || !s->framing->closes;
+    session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
+    if (silently) {
         close_unasked(s);
         return 0;
     }
@@ -377,6 +444,18 @@ int session_take_close(struct session *s, const struct sluice_frame *f)
     s->held = false;
     session_wake(s);
     return 0;
+}
+
+void session_close_now(struct session *s)
+{
+    uint8_t reason[SLUICE_REASON_MAX];
+    struct sluice_frame f;
+
+    s->close_waits = false;
+    if (session_take_waiting_close(s, &f, reason))
+        session_put_own(s, &f, false);
+    session_set_state(s, SESSION_CLOSING);
+    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
 }
 
 /* ---- what has left ---- */

@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "bridge/session.h"
 
-static struct shared *encode(const struct ws_framing *framing,
+struct shared *shared_encode(const struct ws_framing *framing,
                              const struct ws_header *h, const void *p)
 {
     uint8_t head[WS_HEADER_MAX], tail[WS_TAIL_MAX];
@@ -27,7 +27,7 @@ static struct shared *plain(struct sharing *m, const struct session *s)
     struct ws_header h = {
         .opcode = (enum ws_opcode)m->opcode, .fin = true, .length = m->data.n};
     if (!*encoded)
-        *encoded = encode(s->framing, &h, m->data.p);
+        *encoded = shared_encode(s->framing, &h, m->data.p);
     return *encoded;
 }
 
@@ -55,7 +55,7 @@ static struct shared *deflated(struct sharing *m, const struct session *s)
         .rsv = WS_RSV1,
         .length = smaller ? out.n : 0,
     };
-    struct shared *made = encode(s->framing, &h, out.p);
+    struct shared *made = shared_encode(s->framing, &h, out.p);
     if (!smaller)
         made->n = 0;
     made->deflated = true;
@@ -70,7 +70,7 @@ struct shared *sharing_encode(struct sharing *m, const struct session *s)
     const struct deflate_conf *conf = &s->conf->deflate;
 
     /* A reload may have turned it off. */
-    if (!s->deflate || !conf->on || m->data.n < conf->min)
+    if (!s->deflate || !conf->on || m->nocompress || m->data.n < conf->min)
         return plain(m, s);
     struct shared *small = deflated(m, s);
     return small->n ? small : plain(m, s);

@@ -8,6 +8,12 @@ enum {
 
 static const int malformed = -SLUICE_ERROR_PROTOCOL;
 
+static uint8_t flags_of(bool notify, bool nocompress)
+{
+    return (uint8_t)((notify ? SLUICE_FLAG_NOTIFY : 0) |
+                     (nocompress ? SLUICE_FLAG_NOCOMPRESS : 0));
+}
+
 bool sluice_ids_have(struct str ids, uint64_t cid)
 {
     for (size_t i = 0; i < sluice_ids_count(ids); i++)
@@ -87,7 +93,7 @@ int sluice_channels_check(const struct sluice_frame *f)
 bool sluice_publish_put(struct buf *out, const struct sluice_publish *p)
 {
     struct sluice_header h = {.type = SLUICE_PUBLISH,
-                              .flags = p->notify ? SLUICE_FLAG_NOTIFY : 0,
+                              .flags = flags_of(p->notify, p->nocompress),
                               .aux = p->token,
                               .cid = p->except};
     size_t begin = sluice_frame_begin(out, &h);
@@ -104,6 +110,8 @@ int sluice_publish_get(struct sluice_publish *p, const struct sluice_frame *f)
         return malformed;
     *p = (struct sluice_publish){.except = f->header.cid,
                                  .notify = f->header.flags & SLUICE_FLAG_NOTIFY,
+                                 .nocompress =
+                                     f->header.flags & SLUICE_FLAG_NOCOMPRESS,
                                  .token = f->header.aux,
                                  .opcode = (uint8_t)s.p[0],
                                  .opts = (uint8_t)s.p[1],
@@ -145,7 +153,7 @@ bool sluice_broadcast_begin(struct buf *out, const struct sluice_broadcast *b,
                             size_t *begin)
 {
     struct sluice_header h = {.type = SLUICE_BROADCAST,
-                              .flags = b->notify ? SLUICE_FLAG_NOTIFY : 0,
+                              .flags = flags_of(b->notify, b->nocompress),
                               .aux = b->token};
     *begin = sluice_frame_begin(out, &h);
     return put_broadcast_body(out, b);
@@ -162,14 +170,16 @@ int sluice_broadcast_get(struct sluice_broadcast *b,
                          const struct sluice_frame *f)
 {
     *b = (struct sluice_broadcast){
-        .notify = f->header.flags & SLUICE_FLAG_NOTIFY, .token = f->header.aux};
+        .notify = f->header.flags & SLUICE_FLAG_NOTIFY,
+        .nocompress = f->header.flags & SLUICE_FLAG_NOCOMPRESS,
+        .token = f->header.aux};
     return get_broadcast_body(b, sluice_payload(f));
 }
 
 bool sluice_msend_put(struct buf *out, const struct sluice_msend *m)
 {
     struct sluice_header h = {.type = SLUICE_MSEND,
-                              .flags = m->notify ? SLUICE_FLAG_NOTIFY : 0,
+                              .flags = flags_of(m->notify, m->nocompress),
                               .aux = m->token};
     size_t count = sluice_ids_count(m->ids);
     uint8_t fixed[MSEND_SIZE] = {m->opcode};
@@ -190,6 +200,8 @@ int sluice_msend_get(struct sluice_msend *m, const struct sluice_frame *f)
     if (s.n < MSEND_SIZE)
         return malformed;
     *m = (struct sluice_msend){.notify = f->header.flags & SLUICE_FLAG_NOTIFY,
+                               .nocompress =
+                                   f->header.flags & SLUICE_FLAG_NOCOMPRESS,
                                .token = f->header.aux,
                                .opcode = (uint8_t)s.p[0],
                                .data = str_slice(s, MSEND_SIZE, s.n)};
@@ -201,11 +213,14 @@ int sluice_msend_get(struct sluice_msend *m, const struct sluice_frame *f)
 
 bool sluice_bstream_put(struct buf *out, const struct sluice_bstream *b)
 {
-    struct sluice_header h = {.type = SLUICE_BSTREAM,
-                              .flags =
-                                  (uint8_t)((b->start ? SLUICE_FLAG_START : 0) |
-                                            (b->end ? SLUICE_FLAG_END : 0)),
-                              .cid = b->stream};
+    struct sluice_header h = {
+        .type = SLUICE_BSTREAM,
+        .flags =
+            (uint8_t)((b->start ? SLUICE_FLAG_START : 0) |
+                      (b->end ? SLUICE_FLAG_END : 0) |
+                      flags_of(b->notify, b->start && b->first.nocompress)),
+        .aux = b->token,
+        .cid = b->stream};
     size_t begin = sluice_frame_begin(out, &h);
     bool ok = b->start ? put_broadcast_body(out, &b->first)
                        : buf_put_str(out, b->data);
@@ -216,7 +231,10 @@ int sluice_bstream_get(struct sluice_bstream *b, const struct sluice_frame *f)
 {
     *b = (struct sluice_bstream){.stream = f->header.cid,
                                  .start = f->header.flags & SLUICE_FLAG_START,
-                                 .end = f->header.flags & SLUICE_FLAG_END};
+                                 .end = f->header.flags & SLUICE_FLAG_END,
+                                 .notify = f->header.flags & SLUICE_FLAG_NOTIFY,
+                                 .token = f->header.aux};
+    b->first.nocompress = f->header.flags & SLUICE_FLAG_NOCOMPRESS;
     if (b->start)
         return get_broadcast_body(&b->first, sluice_payload(f));
     b->data = sluice_payload(f);

@@ -26,11 +26,12 @@ HTTP_REQ, HTTP_RES, HTTP_INFO, HTTP_RESET, HTTP_TRAILERS = 0x50, 0x52, 0x53, 0x5
 SET_STATE, SET_OPTS, DETACH, DETACHED = 0x19, 0x1A, 0x1B, 0x1C
 SUBSCRIBE, UNSUBSCRIBE, PUBLISH, PRESENCE_REQ = 0x40, 0x41, 0x42, 0x47
 DELIVERED, PRESENCE, CLAIM, UNCLAIM = 0x46, 0x48, 0x73, 0x74
+BSTREAM, START, END = 0x45, 1, 2
 TERMINATE, PAUSE = 0x16, 0x32
 LIMIT, HANDSHAKE = 7, 19
 KEY, HAS_ACK, MORE, NOTIFY, LIST = 0x2C, 1, 1, 4, 1
-# RESUME, ALO, FRAGMENTS, HTTP, CHANNELS, STATE, MOVE, CLAIM
-EVERYTHING = 0b111_0001_1111
+# RESUME, ALO, FRAGMENTS, HTTP, CHANNELS, STATE, MOVE, CLAIM, BSTREAM
+EVERYTHING = 0b1_0111_0001_1111
 OVERRUN = struct.pack("<I", 0x10 | 99 << 8)
 BAD_FIELD = tlv(0x10, struct.pack("<H", 99) + b"X")
 
@@ -42,6 +43,12 @@ def channels(*names):
 def publish(channel, data=b"", opcode=1, length=None):
     n = len(channel) if length is None else length
     return struct.pack("<BBH", opcode, 0, n) + channel + data
+
+
+def piece(stream, data=b"", flags=0, opcode=1, app=0, excepted=0, token=0):
+    if flags & START:  # for its own clients
+        data = struct.pack("<BBHHHI", opcode, 2, app, excepted, 0, 0) + data
+    return frame(BSTREAM, stream, data, flags, token)
 
 
 def ack(cid, count, seq):
@@ -159,6 +166,7 @@ LINK_RULES = [
     ("short_HTTP_INFO", lambda c, x: frame(HTTP_INFO, x, bytes(3))),
     ("short_SET_STATE", lambda c, x: frame(SET_STATE, c, bytes(3))),
     ("short_PUBLISH", lambda c, x: frame(PUBLISH, 0, bytes(3))),
+    ("short_BSTREAM", lambda c, x: frame(BSTREAM, 1, bytes(11), START)),
     ("short_PRESENCE_REQ", lambda c, x: frame(PRESENCE_REQ, 0, bytes(1))),
     # something that ends behind the frame
     ("TLV_overrun_in_HTTP_RES", lambda c, x: response(x, 200, OVERRUN)),
@@ -175,6 +183,11 @@ LINK_RULES = [
     ("name_overrun_in_PRESENCE_REQ", lambda c, x: frame(PRESENCE_REQ, 0, b"\x05\0abcd")),
     # values
     ("PUBLISH_of_a_ping", lambda c, x: frame(PUBLISH, 0, publish(b"a", opcode=9))),
+    ("BSTREAM_without_an_id", lambda c, x: piece(0, b"x", START)),
+    ("BSTREAM_of_nothing", lambda c, x: piece(1, b"x", START, opcode=0)),
+    ("BSTREAM_of_a_ping", lambda c, x: piece(1, b"x", START, opcode=9)),
+    ("BSTREAM_of_an_app_that_is_not_there", lambda c, x: piece(1, b"x", START, app=2)),
+    ("BSTREAM_but_for_more_than_are_there", lambda c, x: piece(1, b"x", START, excepted=9)),
     ("CLAIM_of_nothing", lambda c, x: frame(CLAIM, 0, tlv(KEY, b""))),
     ("CLAIM_without_a_key", lambda c, x: frame(CLAIM, 0)),
     ("CLAIM_of_256_bytes", lambda c, x: frame(CLAIM, 0, tlv(KEY, b"k" * 256))),
@@ -187,7 +200,6 @@ LINK_RULES = [
 @named_tests((*row, PROTOCOL) for row in LINK_RULES)
 @named_tests([
     ("RAW_that_is_not_agreed", lambda c, x: frame(0x25, c), UNSUPPORTED),
-    ("BSTREAM_that_is_not_agreed", lambda c, x: frame(0x45, c), UNSUPPORTED),
 ])
 class LinkRulesTest(SharedHostileTestCase):
     """The link ends: its session with 1012, its request with 502."""
@@ -210,7 +222,7 @@ class LinkRulesTest(SharedHostileTestCase):
     (f"{name}_that_is_not_agreed", lambda c, x, k=kind, a=about: frame(k, c * a, bytes(8)), UNSUPPORTED)
     for name, kind, about in (
         ("SUBSCRIBE", SUBSCRIBE, 1), ("UNSUBSCRIBE", UNSUBSCRIBE, 1),
-        ("PUBLISH", PUBLISH, 0), ("PRESENCE_REQ", PRESENCE_REQ, 0),
+        ("PUBLISH", PUBLISH, 0), ("PRESENCE_REQ", PRESENCE_REQ, 0), ("BSTREAM", BSTREAM, 1),
         ("HTTP_RES", HTTP_RES, 1), ("HTTP_INFO", HTTP_INFO, 1),
         ("HTTP_RESET", HTTP_RESET, 1), ("HTTP_TRAILERS", HTTP_TRAILERS, 1),
         ("SET_STATE", SET_STATE, 1), ("DETACH", DETACH, 1),
@@ -395,6 +407,32 @@ class HarmlessTest(SharedHostileTestCase):
         self.assertEqual(told, (BAD_UTF8, 0, 0))
         self.b.send(frame(PUBLISH, 0, publish(b"c", b"fine")))
         self.assertEqual(c.message(), (WS_TEXT, b"fine"))
+
+    def test_streams_that_make_no_sense(self):
+        c, cid = self.victim(self.p, self.b)
+        for flags in (0, START, START, END):
+            self.b.send(piece(2, b"", flags))
+        self.assertEqual(c.take(4), b"\x01\x00\x80\x00")
+        told = [(code, stream) for _, stream, _, code in self.b.of(ERROR)]
+        self.assertIn((BAD_STATE, 2), told)
+        _, _, payload, token = self.answer_to(DELIVERED, piece(3, b"x", END | NOTIFY, token=79))
+        self.assertEqual((payload, token), (bytes(16), 79))
+
+    def test_streams_max(self):
+        c, cid = self.victim(self.p, self.b)
+        told = self.error(lambda: self.b.send(b"".join(piece(n, b"", START) for n in range(1, 66))))
+        self.assertEqual(told, (LIMIT, 0, 65))
+        self.b.send(b"".join(piece(n, b"", END) for n in range(1, 66)))
+        self.assertEqual(c.take(256), b"\x01\x00\x80\x00" * 64)
+
+    def test_a_stream_that_is_not_utf_8(self):
+        c, cid = self.victim(self.p, self.b)
+        links = self.b.links
+        told = self.error(lambda: self.b.send(piece(1, b"a", START) + piece(1, b"\xff")))
+        self.assertEqual(told, (BAD_UTF8, 0, 1))
+        self.assertEqual(c.take(3), b"\x01\x01a")
+        self.assertEqual(c.finish(), ([], 1011, b""))
+        self.assertEqual(self.b.links, links)
 
     def test_trailers_of_a_response_without_a_body(self):
         before, errors = len(self.b.of(HTTP_REQ)), len(self.b.of(ERROR))

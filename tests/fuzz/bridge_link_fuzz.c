@@ -107,6 +107,12 @@ static void check_link(struct link *l)
     check(in == l->outstanding_in);
     check(out == l->outstanding_out);
     check(n == l->clients_n);
+    size_t streams = 0;
+    LIST_EACH(stream, later, &l->streams)
+    {
+        streams++;
+    }
+    check(streams == l->streams_n && streams <= world.pool.set.streams_max);
     size_t of_apps = 0, with_app = 0;
     for (size_t i = 0; i < l->apps_n; i++)
         of_apps += l->apps[i].clients;
@@ -303,6 +309,7 @@ static const uint8_t likely[] = {
     SLUICE_PAUSE,       SLUICE_UNPAUSE,      SLUICE_SUBSCRIBE,
     SLUICE_UNSUBSCRIBE, SLUICE_PUBLISH,      SLUICE_BROADCAST,
     SLUICE_MSEND,       SLUICE_PRESENCE_REQ, SLUICE_HTTP_RES,
+    SLUICE_BSTREAM,     SLUICE_BSTREAM,      SLUICE_BSTREAM,
     SLUICE_HTTP_RES,    SLUICE_HTTP_BODY,    SLUICE_HTTP_BODY,
     SLUICE_HTTP_INFO,   SLUICE_HTTP_RESET,   SLUICE_HTTP_TRAILERS,
     SLUICE_CLAIM,       SLUICE_UNCLAIM,      SLUICE_GOAWAY,
@@ -333,7 +340,8 @@ static void put_ack(struct buf *out, uint64_t id)
 }
 
 /* The beginning that the type wants. */
-static void put_fixed(struct buf *out, struct fake *b, enum sluice_type type)
+static void put_fixed(struct buf *out, struct fake *b, enum sluice_type type,
+                      unsigned flags)
 {
     uint8_t how = byte();
 
@@ -367,7 +375,8 @@ static void put_fixed(struct buf *out, struct fake *b, enum sluice_type type)
         put_name(out, how);
     } else if (type == SLUICE_PRESENCE_REQ) {
         put_name(out, how);
-    } else if (type == SLUICE_BROADCAST) {
+    } else if (type == SLUICE_BROADCAST ||
+               (type == SLUICE_BSTREAM && flags & SLUICE_FLAG_START)) {
         buf_put_le16(out, (uint16_t)((how % 2 + 1) | (how & 2) << 8));
         buf_put_le16(out, how >> 6);
         buf_put_le16(out, how >> 4 & 1);
@@ -404,19 +413,22 @@ static void put_frame(struct fake *b, unsigned op)
                             : which < 250 ? types[which % sizeof types]
                                           : which;
     uint8_t how = byte();
+    unsigned flags = how & (type == SLUICE_BSTREAM ? 0x17u : 0x1du);
     struct buf payload = {0};
 
     if (!(op & 1))
-        put_fixed(&payload, b, type);
+        put_fixed(&payload, b, type, flags);
     if (how & 0x40)
         buf_put_str(&payload, some());
     uint64_t cid = some_id(b, byte());
     if (!(how & 0x20) && type < 0x80 && is_about_link(type))
         cid = 0;
+    if (type == SLUICE_BSTREAM && !(how & 0x80))
+        cid = how >> 3 & 3;
     unsigned aux = type == SLUICE_CLOSE    ? 1000 + how % 16u
                    : type == SLUICE_GOAWAY ? how % 2u
                                            : how;
-    put(b, type, how & 0x15, aux, cid, buf_str(&payload));
+    put(b, type, flags, aux, cid, buf_str(&payload));
     buf_fini(&payload);
 }
 

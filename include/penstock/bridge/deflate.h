@@ -65,6 +65,12 @@ unsigned deflate_window_for(uint64_t n, unsigned bits);
 bool deflate_shared(unsigned bits, unsigned level, struct str data,
                     struct str *out);
 
+/* For longer than one message: a deflater of the worker's, fresh, and the
+ * buffer that it can write to, empty. */
+struct ws_deflater *deflate_take(unsigned bits, unsigned level);
+void deflate_give(struct ws_deflater *d, unsigned bits);
+struct buf *deflate_room(void);
+
 /* Free what the worker keeps. */
 void deflate_fini(void);
 

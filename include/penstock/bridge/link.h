@@ -47,7 +47,8 @@ enum {
 #define LINK_FEATURES                                                          \
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_WIRECOUNT |                     \
      SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME | SLUICE_FEATURE_STATE |      \
-     SLUICE_FEATURE_MOVE | SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_CLAIM)
+     SLUICE_FEATURE_MOVE | SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_CLAIM |    \
+     SLUICE_FEATURE_BSTREAM)
 
 enum link_state {
     LINK_GREETING = 0, /* connected; the backend's HELLO is awaited */
@@ -143,7 +144,9 @@ struct link {
     struct list sessions;  /* on_link of each */
     struct list exchanges; /* likewise */
     size_t clients_n;      /* in both */
-    struct list claims;    /* claim.c's */
+    struct list streams;   /* bstream.on_link: those under way */
+    size_t streams_n;
+    struct list claims; /* claim.c's */
     size_t claims_n;
     struct list owing;   /* link_client.owing: credit to return */
     struct list starved; /* link_client.starved: they wait for credit_in */
@@ -300,6 +303,16 @@ int link_broadcast(struct link *l, const struct sluice_frame *f);
 int link_msend(struct link *l, const struct sluice_frame *f);
 int link_publish(struct link *l, const struct sluice_frame *f);
 int link_presence(struct link *l, const struct sluice_frame *f);
+
+/* All that a frame of this kind is for. */
+typedef void group_member_fn(struct session *s, void *arg);
+void group_each(struct link *l, const struct sluice_broadcast *b,
+                group_member_fn *fn, void *arg);
+/* DELIVERED. */
+void group_deliver(struct link *l, const struct sluice_delivered *d);
+/* The frame is refused, and no more: log that and tell the backend. */
+void group_refuse(struct link *l, const struct sluice_frame *f, uint64_t id,
+                  enum sluice_error code, const char *why);
 
 /* SUBSCRIBE and UNSUBSCRIBE, and the CHANNELs of ACCEPT.  0, or a negated
  * client-fatal code. */

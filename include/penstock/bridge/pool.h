@@ -69,6 +69,7 @@ struct pool_settings {
     unsigned loss_code;    /* close code when a backend is lost for good */
     bool at_least_once;    /* delivery */
     uint64_t channels_max; /* of one client */
+    uint64_t streams_max;  /* to groups, of one link */
     uint64_t state_max;    /* bytes of a session's state */
     uint64_t drain_rate;   /* websocket_drain: closed in a second; 0: at once */
     uint64_t drain_jitter_ms;

@@ -55,12 +55,14 @@ struct shared {
  * came before.  The data must outlive it. */
 struct sharing {
     unsigned opcode;
+    bool nocompress;
     struct str data;
     struct shared *encoded[WS_ALPHABETS];
     struct shared *deflated; /* for each window and level, by next */
 };
 
 struct line;
+struct seat;
 
 struct session {
     struct link_client;            /* its place on a link, until it is over */
@@ -91,6 +93,7 @@ struct session {
     uint32_t seq_in;     /* messages sent to the backend */
     uint32_t seq_out;    /* messages taken from it */
     uint32_t shared_out; /* and of groups */
+    uint32_t lost_out;   /* taken, and dropped before they had their turn */
     uint32_t mark_seq;   /* is flushed when mark_at bytes have left */
     uint64_t mark_at;    /* 0: no mark */
     uint64_t put;        /* bytes given to the stream since the 101 */
@@ -134,6 +137,8 @@ struct session {
     bool out_packed : 1;  /* and is compressed */
     bool debug : 1;       /* OPT DEBUG: the backend is told all of it */
     bool tunnel : 1;      /* bytes both ways, no WebSocket: tunnel.c */
+    bool out_open : 1;    /* the client is inside a message of the backend's */
+    bool close_waits : 1; /* the backend's CLOSE, for what is before it */
     uint8_t on_loss;      /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
     bool eof : 1;
     char client[]; /* its IP address */
@@ -246,6 +251,8 @@ int session_take_close(struct session *s, const struct sluice_frame *f);
 void session_send_control(struct session *s, unsigned opcode, const void *p,
                           size_t n);
 void session_send_close(struct session *s, unsigned code, struct str reason);
+/* A Close that waits is sent now. */
+void session_close_now(struct session *s);
 void session_on_written(void *owner, size_t queued);
 
 /* ---- session_share.c ---- */
@@ -255,14 +262,50 @@ enum share_result {
     SHARE_DROPPED, /* it lags too far behind, and may be closed for it */
 };
 enum share_result session_share(struct session *s, struct sharing *message);
-/* The fragmented message they waited for is over. */
+/* Could it be told such a message? */
+bool session_takes(const struct session *s, unsigned opcode);
+/* Put it into the output.  may_drop: with overflow=drop_old. */
+void session_put_shared(struct session *s, struct shared *m, bool may_drop);
+
+/* A place in a stream (bridge/bstream.h), of its sessions. */
+void session_seat(struct session *s, struct seat *seat);
+void session_unseat(struct session *s, struct seat *seat);
+bool session_is_inside(const struct session *s, uint64_t serial);
+/* The next piece.  False: it has no seat any more. */
+bool session_share_piece(struct session *s, uint64_t serial, struct shared *m,
+                         bool last);
+/* Nothing of it has left, and nothing of it is to. */
+void session_give_up_stream(struct session *s, uint64_t serial);
+
+/* ---- session_wait.c ---- */
+
+/* The message they waited for is over. */
 void session_share_waiting(struct session *s);
+/* The client is inside a message of a stream: keep this frame of the backend
+ * for later.  False: it is not. */
+bool session_wait_own(struct session *s, const struct sluice_frame *f,
+                      bool last, bool skip);
+/* Messages of the backend that are kept so. */
+uint32_t session_waiting_own(const struct session *s);
+/* The backend is lost: drop those of a message that has no end yet. */
+void session_drop_unfinished(struct session *s);
+/* A CLOSE that waits, out of its turn. */
+bool session_take_waiting_close(struct session *s, struct sluice_frame *f,
+                                uint8_t reason[SLUICE_REASON_MAX]);
+/* What is not its backend's and has not begun. */
+void session_drop_groups(struct session *s);
+/* All, and its seats. */
 void session_drop_waiting(struct session *s);
+/* Messages taken from the backend, also those that wait. */
+static inline uint32_t session_seq_out(const struct session *s)
+{
+    return s->seq_out + s->lost_out + session_waiting_own(s);
+}
 
 /*
- * The line: messages that wait for the end of a fragmented one; and with
- * overflow=drop_old, what a lagging client is to get stays here until its
- * stream has room, so that messages of groups can still be dropped.
+ * The line (session_line.c): messages that wait for the end of a fragmented
+ * one; and with overflow=drop_old, what a lagging client is to get stays here
+ * until its stream has room, so that messages of groups can still be dropped.
  */
 
 /* Bytes that are to be written, in the stream or in the line. */
@@ -273,8 +316,12 @@ bool session_line_put(struct session *s, const void *p, size_t n);
 size_t session_line_go_on(struct session *s);
 /* Messages of groups are dropped, the rest is given to the stream. */
 void session_line_end(struct session *s);
+/* It is over. */
+void session_line_clear(struct session *s);
 
 /* ---- shared.c ---- */
+struct shared *shared_encode(const struct ws_framing *framing,
+                             const struct ws_header *h, const void *p);
 void sharing_fini(struct sharing *m);
 /* As this session's client reads it; borrowed. */
 struct shared *sharing_encode(struct sharing *m, const struct session *s);

@@ -40,7 +40,7 @@ int sluice_channel_next(struct str *rest, struct str *name);
 
 struct sluice_publish {
     uint64_t except; /* a client that does not get it, or 0 */
-    bool notify;
+    bool notify, nocompress;
     uint16_t token;
     uint8_t opcode; /* 1 text, 2 binary */
     uint8_t opts;   /* none is defined */
@@ -53,7 +53,7 @@ int sluice_publish_get(struct sluice_publish *p, const struct sluice_frame *f);
 
 /* BROADCAST, and BSTREAM's first frame. */
 struct sluice_broadcast {
-    bool notify;
+    bool notify, nocompress;
     uint16_t token;
     uint8_t opcode; /* 1 text, 2 binary */
     uint8_t opts;   /* SLUICE_BROADCAST_OWN_ONLY */
@@ -71,7 +71,7 @@ int sluice_broadcast_get(struct sluice_broadcast *b,
                          const struct sluice_frame *f);
 
 struct sluice_msend {
-    bool notify;
+    bool notify, nocompress;
     uint16_t token;
     uint8_t opcode;
     struct str ids;
@@ -80,9 +80,11 @@ struct sluice_msend {
 bool sluice_msend_put(struct buf *out, const struct sluice_msend *m);
 int sluice_msend_get(struct sluice_msend *m, const struct sluice_frame *f);
 
+/* notify and token are of any of its frames; the last that has them counts. */
 struct sluice_bstream {
     uint64_t stream;
-    bool start, end;
+    bool start, end, notify;
+    uint16_t token;
     struct sluice_broadcast first; /* when start; its data is the first */
     struct str data;               /* when not start */
 };

@@ -54,6 +54,7 @@ struct world {
     struct fake backends[WORLD_BACKENDS];
     char dir[64];
     bool trusts_peer;          /* set_real_ip_from */
+    bool skips_acks;           /* fake_next() does */
     struct sluice_hello hello; /* what backends say first */
 };
 extern struct world world;
