@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,6 @@
 #include "io/background.h"
 #include "io/loop.h"
 #include "io/timer.h"
-#include "io/watch.h"
 #include "load.h"
 #include "resources.h"
 #include "serve/access_log.h"
@@ -49,7 +49,7 @@ struct worker {
     struct listeners listeners;
     struct generation *generation;
     struct arriving arriving;
-    struct watch channel_watch, signal_watch;
+    struct event *channel_event, *signal_event;
     struct timer look, deadline;
     int channel; /* -1: the master is gone */
     int signal_fd;
@@ -357,20 +357,23 @@ static bool on_message(struct worker *w, struct message *m)
 static void lose_master(struct worker *w, const char *why)
 {
     log_write(&log_process, LEVEL_CRIT, "%s, this worker retires", why);
-    watch_remove(w->loop, &w->channel_watch, w->channel);
+    event_free(w->channel_event);
+    w->channel_event = NULL;
     close(w->channel);
     w->channel = -1;
     forget_arriving(w);
     drain(w);
 }
 
-static void on_channel(struct watch *watch, unsigned what)
+static void on_channel(evutil_socket_t fd, short what, void *arg)
 {
+    (void)fd;
     (void)what;
-    struct worker *w = CONTAINER(watch, struct worker, channel_watch);
+    struct worker *w = arg;
     struct message m;
     int got;
 
+    loop_enter(w->loop);
     while ((got = channel_receive(w->channel, &m)) == 1) {
         bool good = on_message(w, &m);
         message_close_fds(&m);
@@ -392,13 +395,14 @@ static void on_channel(struct watch *watch, unsigned what)
     lose_master(w, "the master process is gone");
 }
 
-static void on_signal(struct watch *watch, unsigned what)
+static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
-    struct worker *w = CONTAINER(watch, struct worker, signal_watch);
+    struct worker *w = arg;
     struct signalfd_siginfo info;
 
-    while (read(w->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+    loop_enter(w->loop);
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
         switch (info.ssi_signo) {
         case SIGTERM:
         case SIGINT:
@@ -437,6 +441,13 @@ static int set_limits(const struct settings *s)
     return 0;
 }
 
+static struct event *watch(struct worker *w, int fd, event_callback_fn fn)
+{
+    struct event *e = event_new(w->loop->base, fd, EV_READ | EV_PERSIST, fn, w);
+    check(e && event_add(e, NULL) == 0);
+    return e;
+}
+
 static void end(struct worker *w)
 {
     bridge_stop();
@@ -446,9 +457,9 @@ static void end(struct worker *w)
     timer_clear(&w->look);
     timer_clear(&w->deadline);
     forget_arriving(w);
-    if (w->channel != -1)
-        watch_remove(w->loop, &w->channel_watch, w->channel);
-    watch_remove(w->loop, &w->signal_watch, w->signal_fd);
+    if (w->channel_event)
+        event_free(w->channel_event);
+    event_free(w->signal_event);
     if (w->channel != -1)
         close(w->channel);
     close(w->signal_fd);
@@ -485,10 +496,8 @@ int worker_run(const struct worker_start *start)
     w.loop = loop_create();
     timer_init(&w.look, look);
     timer_init(&w.deadline, out_of_time);
-    w.signal_watch.ready = on_signal;
-    check(watch_add(w.loop, &w.signal_watch, w.signal_fd) == 0);
-    w.channel_watch.ready = on_channel;
-    check(watch_add(w.loop, &w.channel_watch, w.channel) == 0);
+    w.signal_event = watch(&w, w.signal_fd, on_signal);
+    w.channel_event = watch(&w, w.channel, on_channel);
     listeners_init(&w.listeners, w.loop, w.number,
                    settings_of(start->generation)->connections);
     bridge_set_relay(send_relay, &w);

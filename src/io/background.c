@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "io/background.h"
 
+#include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "io/watch.h"
 
 static struct {
     pthread_mutex_t lock;
@@ -18,7 +18,7 @@ static struct {
     /* of the loop only */
     struct loop *loop;
     pthread_t thread;
-    struct watch watch;
+    struct event *event;
     int fd;         /* eventfd: something finished */
     size_t pending; /* jobs without done() */
 } bg = {
@@ -73,11 +73,12 @@ static void finish(struct list *list)
     }
 }
 
-static void on_finished(struct watch *w, unsigned what)
+static void on_finished(evutil_socket_t fd, short what, void *arg)
 {
     uint64_t n;
-    (void)w, (void)what;
-    if (read(bg.fd, &n, sizeof n) == sizeof n)
+    (void)what, (void)arg;
+    loop_enter(bg.loop);
+    if (read(fd, &n, sizeof n) == sizeof n)
         finish(&bg.finished);
 }
 
@@ -102,8 +103,9 @@ static bool start(struct loop *loop)
         bg.fd = -1;
         return false;
     }
-    bg.watch.ready = on_finished;
-    check(watch_add(loop, &bg.watch, bg.fd) == 0);
+    bg.event =
+        event_new(loop->base, bg.fd, EV_READ | EV_PERSIST, on_finished, NULL);
+    check(bg.event && event_add(bg.event, NULL) == 0);
     return true;
 }
 
@@ -132,7 +134,7 @@ void background_stop(void)
     pthread_join(bg.thread, NULL);
     finish(&bg.finished);
     finish(&bg.waiting);
-    watch_remove(bg.loop, &bg.watch, bg.fd);
+    event_free(bg.event);
     close(bg.fd);
     bg.fd = -1;
 }

@@ -2,6 +2,7 @@
 #include "io/listener.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -12,29 +13,17 @@ enum {
     REST_MS = 500,       /* out of descriptors; nginx's accept_mutex_delay */
 };
 
-static void start(struct listener *l)
-{
-    l->watched = watch_add(l->loop, &l->watch, l->fd) == 0;
-}
-
-static void stop(struct listener *l)
-{
-    if (l->watched)
-        watch_remove(l->loop, &l->watch, l->fd);
-    l->watched = false;
-}
-
 static void on_rested(struct timer *timer)
 {
     struct listener *l = CONTAINER(timer, struct listener, rest);
-    start(l);
+    event_add(l->event, NULL);
 }
 
 void listener_rest(struct listener *l, uint64_t ms)
 {
-    if (l->closed)
-        return;
-    stop(l);
+    if (!l->event)
+        return; /* closed */
+    event_del(l->event);
     timer_set(l->loop, &l->rest, ms);
 }
 
@@ -65,15 +54,16 @@ static bool accept_failed(struct listener *l, int error)
     }
 }
 
-static void on_connections(struct watch *w, unsigned what)
+static void on_connections(evutil_socket_t fd, short what, void *arg)
 {
-    struct listener *l = CONTAINER(w, struct listener, watch);
+    struct listener *l = arg;
     (void)what;
+    loop_enter(l->loop);
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        if (l->closed || timer_is_set(&l->rest))
+        if (!l->event || timer_is_set(&l->rest))
             return; /* closed, or told to rest, by the last one */
         struct address remote = {.length = sizeof remote.sa};
-        int client = accept4(l->fd, &remote.sa.any, &remote.length,
+        int client = accept4(fd, &remote.sa.any, &remote.length,
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client >= 0)
             l->on_accept(l->owner, client, &remote);
@@ -89,8 +79,10 @@ struct listener *listener_open(struct loop *loop, int fd,
     *l = (struct listener){
         .loop = loop, .fd = fd, .on_accept = on_accept, .owner = owner};
     timer_init(&l->rest, on_rested);
-    l->watch.ready = on_connections;
-    start(l);
+    l->event =
+        event_new(loop->base, fd, EV_READ | EV_PERSIST, on_connections, l);
+    check(l->event != NULL);
+    event_add(l->event, NULL);
     return l;
 }
 
@@ -104,8 +96,8 @@ void listener_close(struct listener *l)
     if (!l)
         return;
     timer_clear(&l->rest);
-    stop(l);
-    l->closed = true;
+    event_free(l->event);
+    l->event = NULL;
     l->grave.run = bury_listener;
     loop_bury(l->loop, &l->grave);
 }

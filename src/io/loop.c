@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "io/queue.h"
-#include "watches.h"
 #include "wheel.h"
 
 enum {
@@ -19,6 +18,15 @@ enum {
 struct loop *loop_create(void)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
+    struct event_config *config = event_config_new();
+
+    check(config != NULL);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_require_features(config, EV_FEATURE_ET);
+    loop->base = event_base_new_with_config(config);
+    event_config_free(config);
+    check(loop->base != NULL);
+
     list_init(&loop->tasks);
     list_init(&loop->next);
     list_init(&loop->crowd);
@@ -26,23 +34,8 @@ struct loop *loop_create(void)
     loop->read_capacity = LOOP_READ_SIZE;
     loop->read_buffer = xmalloc(loop->read_capacity);
     loop->blocks = blocks_create();
-    loop->timers = timers_create();
-    loop->watches = watches_create(loop);
+    loop->timers = timers_create(loop);
     return loop;
-}
-
-struct event_base *loop_libevent(struct loop *loop)
-{
-    if (loop->base)
-        return loop->base;
-    struct event_config *config = event_config_new();
-    check(config != NULL);
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    loop->base = event_base_new_with_config(config);
-    event_config_free(config);
-    check(loop->base != NULL);
-    watches_join(loop->watches, loop->base);
-    return loop->base;
 }
 
 static void run_list(struct list *from)
@@ -87,14 +80,11 @@ void loop_destroy(struct loop *loop)
     while (!list_is_empty(&loop->graves))
         run_list(&loop->graves);
     /* What libevent has put off, such as evdns's last words. */
-    if (loop->base)
-        event_base_loop(loop->base, EVLOOP_NONBLOCK);
+    event_base_loop(loop->base, EVLOOP_NONBLOCK);
     timers_destroy(loop->timers);
-    watches_destroy(loop->watches);
     blocks_destroy(loop->blocks);
     free(loop->read_buffer);
-    if (loop->base)
-        event_base_free(loop->base);
+    event_base_free(loop->base);
     free(loop);
 }
 
@@ -106,8 +96,8 @@ void loop_turn(struct loop *loop, bool wait)
 
     list_init(&next);
     list_splice(&next, &loop->next);
-    watches_wait(loop->watches,
-                 wait && idle ? timers_wait_ms(loop->timers) : 0);
+    event_base_loop(loop->base,
+                    EVLOOP_ONCE | (wait && idle ? 0 : EVLOOP_NONBLOCK));
     loop_enter(loop);
     run_list(&next);
     timers_run(loop->timers);

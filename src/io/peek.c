@@ -2,20 +2,22 @@
 #include "io/peek.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
 
-static void on_readable(struct watch *w, unsigned what)
+static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-    struct peek *peek = CONTAINER(w, struct peek, watch);
+    struct peek *peek = arg;
     uint8_t bytes[PEEK_MAX];
     ssize_t n;
     (void)what;
 
+    loop_enter(peek->loop);
     do
-        n = recv(peek->fd, bytes, sizeof bytes, MSG_PEEK);
+        n = recv(fd, bytes, sizeof bytes, MSG_PEEK);
     while (n == -1 && errno == EINTR);
     if (n == -1 && errno == EAGAIN)
         return;
@@ -29,13 +31,15 @@ void peek_open(struct peek *peek, struct loop *loop, int fd,
     peek->fd = fd;
     peek->on_bytes = on_bytes;
     /* Edge-triggered: what was seen stays in the socket. */
-    peek->watch.ready = on_readable;
-    check(watch_add_edges(loop, &peek->watch, fd) == 0);
+    peek->event = event_new(loop->base, fd, EV_READ | EV_ET | EV_PERSIST,
+                            on_readable, peek);
+    check(peek->event && event_add(peek->event, NULL) == 0);
 }
 
 static void forget(struct peek *peek)
 {
-    watch_remove(peek->loop, &peek->watch, peek->fd);
+    event_free(peek->event);
+    peek->event = NULL;
     peek->fd = -1;
 }
 

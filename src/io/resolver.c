@@ -402,8 +402,7 @@ struct resolver *resolver_create(struct loop *loop,
         list_init(&r->buckets[i]);
     list_init(&r->used);
     evdns_set_log_fn(on_log);
-    r->base =
-        evdns_base_new(loop_libevent(loop), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    r->base = evdns_base_new(loop->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     if (r->base && configure(r, setup) == 0)
         return r;
     int error = errno;

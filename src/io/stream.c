@@ -2,6 +2,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,7 +68,7 @@ static void end(struct stream *s)
     loop_cancel(&s->more);
     if (s->transport->fini)
         s->transport->fini(s);
-    watch_remove(s->loop, &s->watch, s->fd);
+    event_free(s->event);
     close(s->fd);
     s->fd = -1;
     s->grave.run = bury_stream;
@@ -465,31 +466,32 @@ static void finish_connect(struct stream *s)
         s->events->on_connect(s->owner);
 }
 
-static void on_ready(struct watch *w, unsigned what)
+static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
-    struct stream *s = CONTAINER(w, struct stream, watch);
-
+    struct stream *s = arg;
+    (void)fd;
+    loop_enter(s->loop);
     if (s->connecting) {
-        if (!s->connected && !(what & (WATCH_OUT | WATCH_HANGUP)))
+        if (!s->connected && !(what & (EV_WRITE | EV_CLOSED)))
             return;
         finish_connect(s);
         if (s->closed || s->error || s->connecting)
             return;
         if (s->transport->connect) /* what came behind the handshake */
-            what |= WATCH_IN;
+            what |= EV_READ;
     }
-    if (what & WATCH_OUT && !s->writable) {
+    if (what & EV_WRITE && !s->writable) {
         s->writable = true;
         s->drained = true;
         flush_soon(s);
     }
-    if (what & WATCH_OUT && s->read_wants_write) {
+    if (what & EV_WRITE && s->read_wants_write) {
         s->read_wants_write = false;
-        what |= WATCH_IN;
+        what |= EV_READ;
     }
-    if (what & WATCH_HANGUP)
+    if (what & EV_CLOSED)
         s->hangup = true;
-    if (what & (WATCH_IN | WATCH_HANGUP)) {
+    if (what & (EV_READ | EV_CLOSED)) {
         s->readable = true;
         if (s->eof)
             look_for_error(s);
@@ -505,7 +507,6 @@ static struct stream *create(struct loop *loop, int fd,
 {
     struct stream *s = xcalloc(1, sizeof *s);
     *s = (struct stream){
-        .watch = {.ready = on_ready},
         .loop = loop,
         .transport = &transport_plain,
         .events = events,
@@ -514,7 +515,11 @@ static struct stream *create(struct loop *loop, int fd,
         .flush = {.run = run_flush},
         .more = {.run = run_more},
     };
-    if (watch_add_edges(loop, &s->watch, fd) == -1)
+    s->event = event_new(loop->base, fd,
+                         EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                         on_ready, s);
+    check(s->event != NULL);
+    if (event_add(s->event, NULL) == -1)
         set_error(s, errno);
     return s;
 }

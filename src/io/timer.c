@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "io/timer.h"
 
+#include <event2/event.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -19,14 +20,29 @@ enum {
  * away are queued at the far end and put back from there.
  */
 struct timers {
-    uint64_t now_tick;    /* everything before it has fired */
+    struct loop *loop;
+    struct event *wake;
+    uint64_t now_tick;   /* everything before it has fired */
+    uint64_t armed_tick; /* the wake-up that is set, or 0 */
+    unsigned queued;
     uint64_t used[WORDS]; /* one bit a slot that may be non-empty */
     struct list slots[SLOTS];
 };
 
-struct timers *timers_create(void)
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct timers *ts = arg;
+    (void)fd, (void)what;
+    loop_enter(ts->loop);
+    ts->armed_tick = 0;
+}
+
+struct timers *timers_create(struct loop *loop)
 {
     struct timers *ts = xcalloc(1, sizeof *ts);
+    ts->loop = loop;
+    ts->wake = event_new(loop->base, -1, 0, on_wake, ts);
+    check(ts->wake != NULL);
     ts->now_tick = clock_now_ms() / TIMER_TICK_MS;
     for (size_t i = 0; i < SLOTS; i++)
         list_init(&ts->slots[i]);
@@ -35,6 +51,7 @@ struct timers *timers_create(void)
 
 void timers_destroy(struct timers *ts)
 {
+    event_free(ts->wake);
     free(ts);
 }
 
@@ -76,15 +93,17 @@ static uint64_t next_tick(const struct timers *ts)
     return 0;
 }
 
-int timers_wait_ms(const struct timers *ts)
+static void arm(struct timers *ts, uint64_t tick)
 {
-    uint64_t tick = next_tick(ts);
-    if (!tick)
-        return -1;
-    /* The clock is the last turn's; what has passed since makes this a
-     * little late, and never early. */
-    uint64_t now_ms = clock_now_ms(), at_ms = tick * TIMER_TICK_MS;
-    return at_ms > now_ms ? (int)(at_ms - now_ms) : 0;
+    if (ts->armed_tick && ts->armed_tick <= tick)
+        return; /* an earlier wake-up will look again */
+    uint64_t now_ms = clock_now_ms();
+    uint64_t at_ms = tick * TIMER_TICK_MS;
+    uint64_t wait = at_ms > now_ms ? at_ms - now_ms : 0;
+    struct timeval tv = {.tv_sec = (time_t)(wait / 1000),
+                         .tv_usec = (suseconds_t)(wait % 1000 * 1000)};
+    event_add(ts->wake, &tv);
+    ts->armed_tick = tick;
 }
 
 void timer_set(struct loop *loop, struct timer *t, uint64_t delay_ms)
@@ -98,6 +117,7 @@ void timer_set(struct loop *loop, struct timer *t, uint64_t delay_ms)
         list_remove(&t->link);
     }
     queue(ts, t);
+    arm(ts, t->queued_ms / TIMER_TICK_MS);
 }
 
 void timer_clear(struct timer *t)
@@ -139,4 +159,6 @@ void timers_run(struct timers *ts)
     }
     if (now > ts->now_tick)
         ts->now_tick = now;
+    if (tick)
+        arm(ts, tick);
 }

@@ -3,15 +3,13 @@
 #ifndef PENSTOCK_IO_WHEEL_H
 #define PENSTOCK_IO_WHEEL_H
 
+struct loop;
 struct timers;
 
-struct timers *timers_create(void);
+struct timers *timers_create(struct loop *loop);
 void timers_destroy(struct timers *ts);
 
-/* How long nothing is due, or -1: nothing is set. */
-int timers_wait_ms(const struct timers *ts);
-
-/* Fire what is due by the loop's clock. */
+/* Fire what is due by the loop's clock, and arm the next wake-up. */
 void timers_run(struct timers *ts);
 
 #endif

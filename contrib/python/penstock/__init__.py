@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Write backends for the Penstock WebSocket gateway with asyncio."""
 
-from .backend import App, Backend
-from .client import ConnectionClosed
-from .connection import Connection, State
+from .app import App
+from .backend import Backend
+from .client import ConnectionClosed, GatewayError
+from .connection import Connection, ReadyState, State
+from .groups import Delivered
 from .http import Exchange
-from .request import Request
+from .request import Request, Tls
 
-__all__ = ["App", "Backend", "Connection", "ConnectionClosed", "Exchange",
-           "Request", "State"]
+__all__ = ["App", "Backend", "Connection", "ConnectionClosed", "Delivered",
+           "Exchange", "GatewayError", "ReadyState", "Request", "State",
+           "Tls"]

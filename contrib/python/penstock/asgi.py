@@ -22,7 +22,7 @@ def scope_of(client, kind, root_path, state):
     r = client.request
     # What Penstock matched locations and rules with; raw_path is the client's.
     path = r.path.encode("utf-8", "surrogateescape")
-    secure = r.tls
+    secure = r.tls is not None
     scope = {
         "type": kind,
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -134,7 +134,7 @@ class WebSocketRun:
         if not self.told_connect:
             self.told_connect = True
             return {"type": "websocket.connect"}
-        if conn.state == CONNECTING and not conn.resumed:
+        if conn.ready_state == CONNECTING and not conn.resumed:
             # Until the application has answered, or the client has left.
             ended = asyncio.ensure_future(conn.wait_closed())
             answered = asyncio.ensure_future(self.answered.wait())
@@ -165,14 +165,14 @@ class WebSocketRun:
                               event.get("headers", ()))
             self.answered.set()
         elif kind == "websocket.send":
-            if conn.state == CONNECTING:
+            if conn.ready_state == CONNECTING:
                 raise RuntimeError("websocket.accept comes first")
             text = event.get("text")
             await conn.send(event["bytes"] if text is None else text)
         elif kind == "websocket.close":
             await self.close(event)
         elif kind == "websocket.http.response.start":
-            if conn.state != CONNECTING or self.refusal is not None:
+            if conn.ready_state != CONNECTING or self.refusal is not None:
                 raise RuntimeError("the handshake was answered already")
             self.refusal = (event["status"], list(event.get("headers", ())),
                             [])
@@ -184,18 +184,18 @@ class WebSocketRun:
 
     async def close(self, event):
         conn = self.conn
-        if conn.state == CONNECTING:
+        if conn.ready_state == CONNECTING:
             self.refusal = (403, [], [])
             await conn.reject(403)
             self.answered.set()
         else:
-            if conn.state != OPEN:
+            if conn.ready_state != OPEN:
                 raise conn._error()
             await conn.close(event.get("code") or 1000,
                              event.get("reason") or "")
 
     async def refuse(self, event):
-        if self.refusal is None or self.conn.state != CONNECTING:
+        if self.refusal is None or self.conn.ready_state != CONNECTING:
             raise RuntimeError("websocket.http.response.start comes first")
         status, fields, pieces = self.refusal
         pieces.append(bytes(event.get("body", b"")))

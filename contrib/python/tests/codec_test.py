@@ -10,7 +10,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 sys.path.insert(0, os.path.dirname(HERE))
 
 from penstock import codec as k  # noqa: E402
-from penstock.request import Request  # noqa: E402
+from penstock.request import (  # noqa: E402
+    RawConnection, RefusedClient, Request)
 
 C = 0x0000300001000005
 
@@ -51,9 +52,17 @@ WRITES = {
     "reject": lambda: k.reject(C, 401, k.headers(
         [("WWW-Authenticate", "Bearer")]) + k.tlv(k.BODY, b"token, please")
         + k.tlv(k.REASON, b"no token")),
+    "reject-pass": lambda: k.reject(C, 0, more=True, rflags=k.REJECT_PASS),
+    "stats-req": lambda: k.frame(k.STATS_REQ, C, aux=3),
+    "setlog": lambda: k.frame(k.SETLOG, aux=7),
+    "raw": lambda: k.frame(k.RAW, C, b"\xff", aux=0x82),
+    "bstream-start": lambda: k.bstream(77, 1, 1, b"a"),
+    "bstream-end": lambda: k.frame(k.BSTREAM, 77, b"b", k.END),
+    "presence-req": lambda: k.presence_req(b"room:7", 5, True),
+    "unregister": lambda: k.frame(k.UNREGISTER, aux=1),
     "terminate": lambda: k.frame(k.TERMINATE, C),
     "set-state": lambda: k.set_state(C, b"blob", 43),
-    "set-opts": lambda: k.frame(k.SET_OPTS, C, k.tlv(k.OPT, b"\1\0\1")
+    "set-opts": lambda: k.frame(k.SET_OPTS, C, k.opt(k.NODELAY, 1)
                                 + k.opt(k.IDLE_TIMEOUT_MS, 60000)),
     "detached": lambda: k.frame(k.DETACHED, C),
     "binary-first-fragment": lambda: k.frame(k.BINARY, C, b"\0\1\2", k.MORE),
@@ -112,9 +121,7 @@ READS = {
 }
 
 # Frames that this package neither sends nor gets.
-NOT_OURS = {"stats-req", "setlog", "reject-pass", "accept-tunnel", "raw",
-            "bstream-start", "bstream-end", "presence-req",
-            "unregister"}
+NOT_OURS = {"accept-tunnel"}
 
 
 def read(data, max_frame=1 << 18):
@@ -156,7 +163,7 @@ class GoldenTest(unittest.TestCase):
             (r.ws_version, r.http_version, r.tls, r.binary_ok, r.max_message,
              r.method, r.target, r.query, r.client, r.captures, r.subprotocols,
              r.headers, r.header("HOST"), r.header("x"), r.time),
-            (13, "1.1", False, True, 1048576, "GET", b"/chat/7?x=1", b"x=1",
+            (13, "1.1", None, True, 1048576, "GET", b"/chat/7?x=1", b"x=1",
              ("203.0.113.9", 51234), {"room": "7"}, ["chat"],
              [(b"Host", b"ex.com")], "ex.com", None, 1760000000.0))
 
@@ -166,8 +173,11 @@ class GoldenTest(unittest.TestCase):
         self.assertEqual(k.RESUME_FIXED.unpack(values[k.RESUME_INFO]),
                          (41, 78, 3, k.RESUME_FOREIGN))
         r = Request(o)
-        self.assertEqual((r.params, r.request_id, r.already_open, r.tls),
-                         ({"tenant": "a"}, bytes(range(16)), True, True))
+        self.assertEqual((r.params, r.request_id, r.already_open,
+                          r.tls.version, r.tls.cipher, r.tls.server_name,
+                          r.tls.client_certs),
+                         ({"tenant": "a"}, bytes(range(16)), True, 0x304,
+                          0x1301, "ex.com", []))
 
     def test_fixed_parts(self):
         self.assertEqual(
@@ -180,6 +190,15 @@ class GoldenTest(unittest.TestCase):
                          (2 ** 32).to_bytes(8, "little") + b"\1")
         self.assertEqual(read(GOLDEN["registered-refused"])[4],
                          b"too many apps")
+        self.assertEqual(k.DELIVERED_FIXED.unpack(read(GOLDEN["delivered"])[4]),
+                         (5000, 4996, 4, 0))
+        self.assertEqual(k.presence(read(GOLDEN["presence"])[4]), (1, [C]))
+        raw = RawConnection(2, read(GOLDEN["conn"])[4])
+        self.assertEqual((raw.listener, raw.remote_addr, raw.remote_port,
+                          raw.local_addr), (2, "::1", 9, "::1"))
+        refused = RefusedClient(19, read(GOLDEN["client-error"])[4])
+        self.assertEqual((refused.code, refused.reason, refused.remote_addr,
+                          refused.target), (19, "bad key", "::1", b"/"))
 
 
 class ReaderTest(unittest.TestCase):

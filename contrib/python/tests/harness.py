@@ -44,6 +44,10 @@ async def soon(what):
 
 
 class BackendTestCase(PenstockTestCase, unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        # A start of the gateway blocks the loop; nobody needs to be told.
+        asyncio.get_running_loop().slow_callback_duration = 60
+
     def gateway(self, front="", **parts):
         parts = {**dict.fromkeys(("http", "backend", "plain", "location"), ""),
                  **parts}

@@ -12,8 +12,8 @@
 #include "base/address.h"
 #include "io/loop.h"
 #include "io/timer.h"
-#include "io/watch.h"
 
+struct event;
 struct listener;
 
 /* fd is the callee's.  remote is the peer's address. */
@@ -22,8 +22,7 @@ typedef void listener_accept_fn(void *owner, int fd,
 
 struct listener {
     struct loop *loop;
-    struct watch watch;
-    bool watched, closed;
+    struct event *event;
     int fd; /* borrowed */
     listener_accept_fn *on_accept;
     void *owner;

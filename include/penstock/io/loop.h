@@ -19,7 +19,6 @@
 struct event_base;
 struct timers;
 struct blocks;
-struct watches;
 
 enum {
     LOOP_READ_SIZE = 128 * 1024, /* bytes asked of the kernel at once */
@@ -33,14 +32,13 @@ struct loop_task {
 };
 
 struct loop {
-    struct event_base *base; /* loop_libevent()'s, or NULL */
-    struct watches *watches; /* io/watch.c's */
-    struct timers *timers;   /* io/timer.c's */
-    struct blocks *blocks;   /* io/queue.c's spare output blocks */
-    struct list tasks;       /* run at the end of this turn */
-    struct list next;        /* run in the next turn */
-    struct list crowd;       /* run at the end of this turn, or of later ones */
-    struct list graves;      /* run after all tasks of this turn */
+    struct event_base *base;
+    struct timers *timers; /* io/timer.c's */
+    struct blocks *blocks; /* io/queue.c's spare output blocks */
+    struct list tasks;     /* run at the end of this turn */
+    struct list next;      /* run in the next turn */
+    struct list crowd;     /* run at the end of this turn, or of later ones */
+    struct list graves;    /* run after all tasks of this turn */
     uint8_t *read_buffer;
     size_t read_capacity;
     bool stop;
@@ -55,13 +53,10 @@ void loop_destroy(struct loop *loop); /* runs what is still buried */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* For what only libevent has (DNS): made when it is asked for. */
-struct event_base *loop_libevent(struct loop *loop);
-
 /* One turn; waits for events when wait is true and nothing else is due. */
 void loop_turn(struct loop *loop, bool wait);
 
-/* The kernel has answered: reads the clock, once in a turn. */
+/* Every callback from the kernel calls this first: reads the clock once. */
 void loop_enter(struct loop *loop);
 
 /* Run task at the end of this turn, or in the next one; asking twice is

@@ -9,11 +9,13 @@
 #ifndef PENSTOCK_IO_PEEK_H
 #define PENSTOCK_IO_PEEK_H
 
-#include "io/watch.h"
+#include "io/loop.h"
 
 enum {
     PEEK_MAX = 4096 /* bytes that are seen */
 };
+
+struct event;
 
 /*
  * on_bytes sees all that has come so far, each time that more comes; n 0: the
@@ -21,7 +23,7 @@ enum {
  */
 struct peek {
     struct loop *loop;
-    struct watch watch;
+    struct event *event;
     int fd; /* owned; -1: closed */
     void (*on_bytes)(struct peek *peek, const uint8_t *p, size_t n);
 };

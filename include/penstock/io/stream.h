@@ -23,8 +23,8 @@
 #include "base/str.h"
 #include "io/loop.h"
 #include "io/queue.h"
-#include "io/watch.h"
 
+struct event;
 struct stream;
 struct throttle;
 
@@ -65,13 +65,13 @@ struct stream_transport {
 };
 
 struct stream {
-    struct watch watch; /* one, edge-triggered, for the stream's life */
     struct loop *loop;
     const struct stream_transport *transport;
     void *transport_data;
     const struct stream_events *events;
     void *owner;
-    int fd; /* -1 once closed */
+    struct event *event; /* one, edge-triggered, for the stream's life */
+    int fd;              /* -1 once closed */
     bool connecting : 1;
     bool connected : 1;        /* the socket is; the transport is not yet */
     bool read_wants_write : 1; /* reading goes on when the socket is writable */
