@@ -277,13 +277,14 @@ class Server:
     async def _http(self, exchange):
         await HttpRun(self, exchange).run()
 
-    async def serve(self, grace=5.0, signals=False):
-        """Until stop(), or SIGTERM and SIGINT."""
+    async def serve(self, grace=5.0, signals=False, **listen):
+        """Until stop(), or SIGTERM and SIGINT.  listen: port, host and the
+        options of a private gateway."""
         lifespan = Lifespan(self)
         if self.lifespan != "off":
             await lifespan.startup()
         try:
-            await self.backend.serve(grace, signals)
+            await self.backend.serve(grace, signals, **listen)
         finally:
             if self.lifespan != "off":
                 await lifespan.shutdown()
@@ -292,9 +293,12 @@ class Server:
         self.backend.stop(grace)
 
 
-def serve(application, *, grace=5.0, **options):
-    """Serve until SIGTERM or SIGINT."""
-    asyncio.run(Server(application, **options).serve(grace, signals=True))
+def serve(application, *, grace=5.0, port=None, host="127.0.0.1", workers=1,
+          **options):
+    """Serve until SIGTERM or SIGINT.  With port: in front of a gateway of our
+    own that listens there."""
+    asyncio.run(Server(application, **options).serve(
+        grace, signals=True, port=port, host=host, workers=workers))
 
 
 def load(name):
@@ -321,6 +325,13 @@ def main(args=None):
     parser.add_argument("app", help="module:app")
     parser.add_argument("--socket", help="path of the Unix socket; default: "
                         "LISTEN_FDS, PENSTOCK_SOCKET, descriptor 3")
+    parser.add_argument("--port", type=int, help="start a gateway of our own "
+                        "that listens there (PENSTOCK_BIN, or penstock in "
+                        "PATH), unless a gateway started us")
+    parser.add_argument("--host", default="127.0.0.1", help="with --port")
+    parser.add_argument("--workers", type=int, default=1, help="processes of "
+                        "that gateway; for more of the application: spawn ... "
+                        "instances=N")
     parser.add_argument("--app-dir", default=".", help="where modules are "
                         "looked for first (default: here)")
     parser.add_argument("--factory", action="store_true",
@@ -341,7 +352,8 @@ def main(args=None):
         application = application()
     try:
         serve(application, socket=got.socket, grace=got.grace,
-              root_path=got.root_path, lifespan=got.lifespan, name=got.name)
+              root_path=got.root_path, lifespan=got.lifespan, name=got.name,
+              port=got.port, host=got.host, workers=got.workers)
     except (OSError, RuntimeError) as e:
         raise SystemExit(f"penstock.asgi: {e}") from None
 

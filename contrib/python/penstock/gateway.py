@@ -11,8 +11,10 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 import weakref
 
+PREFIX = "penstock-python-"
 START_SECONDS = 20
 END_SECONDS = 5  # from SIGTERM to SIGKILL
 STDERR_KEPT = 4096
@@ -39,6 +41,25 @@ def find_binary():
 def _quoted(value):
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return '"%s"' % text.replace("$", "${dollar}")
+
+
+def _sweep():
+    """What processes left that were killed: nobody answers at their
+    sockets."""
+    for entry in os.scandir(tempfile.gettempdir()):
+        try:
+            info = entry.stat(follow_symlinks=False)
+            if not entry.name.startswith(PREFIX) or not entry.is_dir() \
+                    or info.st_uid != os.getuid() \
+                    or time.time() - info.st_mtime < 60:
+                continue
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.setblocking(False)
+                probe.connect(os.path.join(entry.path, "b.sock"))
+        except (ConnectionRefusedError, FileNotFoundError):
+            shutil.rmtree(entry.path, True)
+        except OSError:
+            pass
 
 
 class Gateway:
@@ -88,7 +109,8 @@ class Gateway:
             sock.close()
             raise
         self.port = sock.getsockname()[1]
-        self._dir = tempfile.mkdtemp(prefix="penstock-python-")
+        _sweep()
+        self._dir = tempfile.mkdtemp(prefix=PREFIX)
         self._remove = weakref.finalize(self, shutil.rmtree, self._dir, True)
         return os.path.join(self._dir, "b.sock")
 
