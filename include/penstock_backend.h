@@ -232,6 +232,9 @@ PSB_API int psb_attach(psb_t *, const psb_loop_ops *, void *loop);
 PSB_API psb_buf psb_header(const psb_client_t *, const char *name);
 PSB_API int psb_header_next(const psb_client_t *, size_t *it, psb_buf *name,
                             psb_buf *value); /* *it starts at 0; 1 or 0 */
+/* Likewise, of fields behind a request's body: when its end has come. */
+PSB_API int psb_trailer_next(const psb_client_t *, size_t *it, psb_buf *name,
+                             psb_buf *value);
 PSB_API psb_buf psb_capture(const psb_client_t *, const char *name);
 PSB_API psb_buf psb_var(const psb_client_t *, const char *name);
 PSB_API psb_buf psb_offer(const psb_client_t *, size_t i);
@@ -319,6 +322,9 @@ PSB_API int psb_http_respond(psb_client_t *, int status,
                              const char *const *headers, const void *, size_t,
                              int more);
 PSB_API int psb_http_write(psb_client_t *, const void *, size_t, int more);
+/* Instead of the last piece: fields behind the body, which a client of HTTP/1.1
+ * gets when the response has no Content-Length. */
+PSB_API int psb_http_trailers(psb_client_t *, const char *const *headers);
 /* Before that: status 100 (sent by itself after on_http when the client waits
  * for it), 102, or 103 with Link headers. */
 PSB_API int psb_http_inform(psb_client_t *, int status,

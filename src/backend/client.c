@@ -79,6 +79,7 @@ void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause)
     l->slots[sluice_cid_slot(c->cid)] = NULL;
     l->clients_n--;
     buf_fini(&c->joins);
+    buf_fini(&c->trailers);
     buf_fini(&c->partial);
     buf_fini(&c->queue);
     buf_fini(&c->waiting);
@@ -89,14 +90,14 @@ void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause)
 
 /* ---- what OPEN said ---- */
 
-int psb_header_next(const psb_client_t *c, size_t *it, psb_buf *name,
-                    psb_buf *value)
+static int next_header(struct str tlvs, size_t *it, psb_buf *name,
+                       psb_buf *value)
 {
-    struct str rest = str_slice(c->tlvs, *it, c->tlvs.n), n, v;
+    struct str rest = str_slice(tlvs, *it, tlvs.n), n, v;
     struct sluice_tlv t;
 
     while (sluice_tlv_next(&rest, &t) == 1) {
-        *it = c->tlvs.n - rest.n;
+        *it = tlvs.n - rest.n;
         if (t.tag == SLUICE_TAG_HEADER &&
             sluice_tlv_get_header(&t, &n, &v) == 0) {
             *name = psb_buf_of(n);
@@ -104,8 +105,20 @@ int psb_header_next(const psb_client_t *c, size_t *it, psb_buf *name,
             return 1;
         }
     }
-    *it = c->tlvs.n;
+    *it = tlvs.n;
     return 0;
+}
+
+int psb_header_next(const psb_client_t *c, size_t *it, psb_buf *name,
+                    psb_buf *value)
+{
+    return next_header(c->tlvs, it, name, value);
+}
+
+int psb_trailer_next(const psb_client_t *c, size_t *it, psb_buf *name,
+                     psb_buf *value)
+{
+    return next_header(buf_str(&c->trailers), it, name, value);
 }
 
 psb_buf psb_header(const psb_client_t *c, const char *name)

@@ -100,6 +100,11 @@ int psb_http_dispatch(psb_client_t *c, const struct sluice_frame *f)
         return on_done(c, f);
     if (type != SLUICE_HTTP_TRAILERS || !c->body_coming)
         return -SLUICE_ERROR_BAD_STATE;
+    struct sluice_http_trailers t;
+    int rc = sluice_http_trailers_get(&t, f);
+    if (rc < 0)
+        return rc;
+    buf_put_str(&c->trailers, t.tlvs);
     give_body(c, (struct str){0}, false);
     return 0;
 }
@@ -172,6 +177,26 @@ int psb_http_write(psb_client_t *c, const void *p, size_t n, int more)
     int result = psb_send_body(c, p, n, !more);
     if (result != -1 && !more)
         c->state = PSB_CLOSING;
+    return result;
+}
+
+int psb_http_trailers(psb_client_t *c, const char *const *headers)
+{
+    struct buf tlvs = {0};
+    int result = 0;
+
+    if (may_respond(c) == -1)
+        return -1;
+    if (!c->answered)
+        return psb_refuse(ENOTCONN);
+    if (psb_put_headers(&tlvs, headers) && tlvs.n <= c->link->peer_max_frame) {
+        struct sluice_http_trailers t = {.cid = c->cid, .tlvs = buf_str(&tlvs)};
+        result = psb_send_trailers(c, &t);
+        c->state = PSB_CLOSING;
+    } else {
+        result = psb_refuse(EINVAL);
+    }
+    buf_fini(&tlvs);
     return result;
 }
 

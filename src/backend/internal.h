@@ -149,9 +149,10 @@ struct psb_client {
     struct buf waiting; /* sizes of those that psb_ack() is to come for */
     uint32_t max_message;
     uint64_t bytes_received;
-    struct buf joins;   /* CHANNEL TLVs for ACCEPT */
-    struct buf partial; /* a message that comes in pieces */
-    struct buf queue;   /* frames that wait for credit */
+    struct buf joins;    /* CHANNEL TLVs for ACCEPT */
+    struct buf trailers; /* HEADER TLVs behind the request's body */
+    struct buf partial;  /* a message that comes in pieces */
+    struct buf queue;    /* frames that wait for credit */
     size_t queue_at;
     size_t queue_payload;
     struct str tlvs; /* of OPEN, behind the struct */
@@ -257,6 +258,9 @@ void psb_bstreams_fini(psb_t *b);
 bool psb_put_headers(struct buf *out, const char *const *headers);
 /* HTTP_BODY, as psb_send(). */
 int psb_send_body(psb_client_t *c, const void *p, size_t n, bool last);
+/* Behind what waits. */
+struct sluice_http_trailers;
+int psb_send_trailers(psb_client_t *c, const struct sluice_http_trailers *t);
 void psb_client_credit(psb_client_t *c); /* it may have some again */
 void psb_link_credit(struct psb_link *l);
 

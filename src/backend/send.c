@@ -7,6 +7,7 @@
 #include "sluice/client.h"
 #include "sluice/close.h"
 #include "sluice/group.h"
+#include "sluice/http.h"
 #include "sluice/link.h"
 
 /* ---- answers to OPEN ---- */
@@ -278,6 +279,15 @@ int psb_send_body(psb_client_t *c, const void *p, size_t n, bool last)
         return 0;
     block(c);
     return 1;
+}
+
+int psb_send_trailers(psb_client_t *c, const struct sluice_http_trailers *t)
+{
+    bool waits = queued(c) > 0;
+
+    sluice_http_trailers_put(waits ? &c->queue : &c->link->out, t);
+    psb_link_dirty(c->link);
+    return waits;
 }
 
 /* In as many frames as the gateway's max_frame makes necessary. */

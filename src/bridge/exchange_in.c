@@ -16,6 +16,12 @@ static bool put_upgrade(struct buf *out, struct request *r)
                http_head_join(&r->head, STR("Upgrade"), r->arena));
 }
 
+/* Trailers are passed, and so is what says that they will come. */
+static bool tells_trailers(const struct request *r, struct str name)
+{
+    return r->head.body == BODY_CHUNKED && str_eq_nocase(name, STR("Trailer"));
+}
+
 /* What concerns only this connection stays here (RFC 9110 section 7.6.1). */
 static bool put_headers(struct buf *out, struct request *r)
 {
@@ -25,8 +31,9 @@ static bool put_headers(struct buf *out, struct request *r)
 
     for (size_t i = 0; i < r->head.fields_n; i++) {
         const struct http_field *f = &r->head.fields[i];
-        if (http_field_is_hop_by_hop(f->name) ||
-            (connection.n && str_list_has(connection, f->name)))
+        bool passes =
+            !http_field_is_hop_by_hop(f->name) || tells_trailers(r, f->name);
+        if (!passes || (connection.n && str_list_has(connection, f->name)))
             continue;
         ok &= sluice_tlv_put_header(out, f->name, f->value);
     }
@@ -71,6 +78,25 @@ bool exchange_send_request(struct exchange *x)
 
 /* ---- the body ---- */
 
+/* They end the body, and need no credit.  What does not fit stays here. */
+static void send_trailers(struct exchange *x)
+{
+    struct request *r = x->request;
+    struct buf tlvs = {0};
+    struct sluice_http_trailers t = {.cid = x->cid};
+
+    for (size_t i = 0; i < r->trailers_n; i++) {
+        const struct http_field *f = &r->trailers[i];
+        if (tlvs.n + 6 + f->name.n + f->value.n <= x->link->peer_max_frame)
+            sluice_tlv_put_header(&tlvs, f->name, f->value);
+    }
+    t.tlvs = buf_str(&tlvs);
+    sluice_http_trailers_put(&x->link->scratch, &t);
+    link_send_scratch(x->link);
+    buf_fini(&tlvs);
+    x->begun = x->body_sent = true;
+}
+
 /* Send what credit allows of the n bytes; returns how many.  The frame that
  * has the end says so. */
 static size_t send_body(struct exchange *x, const uint8_t *p, size_t n)
@@ -81,7 +107,7 @@ static size_t send_body(struct exchange *x, const uint8_t *p, size_t n)
         size_t piece = n - at;
         if (piece > x->link->peer_max_frame)
             piece = x->link->peer_max_frame;
-        bool last = x->body_ended && at + piece == n;
+        bool last = x->body_ended && at + piece == n && !x->request->trailers_n;
         if (!piece && !last)
             break;
         link_send_data(exchange_client(x), SLUICE_HTTP_BODY,
@@ -90,6 +116,8 @@ static size_t send_body(struct exchange *x, const uint8_t *p, size_t n)
         x->begun = true;
         x->body_sent = last;
     }
+    if (x->body_ended && !x->body_sent && at == n && x->request->trailers_n)
+        send_trailers(x);
     return at;
 }
 
@@ -123,6 +151,12 @@ void exchange_on_body(struct request *r, const uint8_t *p, size_t n, bool last)
     if (is_waiting(x))
         starve(x);
     exchange_await(x);
+}
+
+void exchange_acked(struct exchange *x)
+{
+    if (x->state == EXCHANGE_WAITING && !x->body_ended)
+        request_send_continue(x->request);
 }
 
 void exchange_wake(struct exchange *x)

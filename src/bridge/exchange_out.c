@@ -42,7 +42,8 @@ static int take_fields(struct exchange *x, struct str tlvs)
         int rc = backend_field_get(&t, &name, &value);
         if (rc == 0 && str_eq_nocase(name, STR("Content-Length")))
             rc = take_length(x, value);
-        else if (rc == 0 && !http_field_is_hop_by_hop(name))
+        else if (rc == 0 && (!http_field_is_hop_by_hop(name) ||
+                             str_eq_nocase(name, STR("Trailer"))))
             copy_field(x->request, name, value);
         if (rc < 0)
             return rc;
@@ -88,6 +89,10 @@ static int take_head(struct exchange *x, const struct sluice_frame *f)
         r->response.content_length = (int64_t)x->left;
     else if (!h.more && !bodiless)
         r->response.content_length = 0;
+    if (h.more && !bodiless && !x->length_known && r->head.version >= 11)
+        r->response.expect_trailers = true;
+    else
+        response_remove(r, STR("Trailer"));
     x->state = EXCHANGE_RESPONDING;
     request_doing(r, "reading a backend's response");
     request_send_body(r, &none, 0, !h.more);
@@ -184,6 +189,26 @@ void exchange_on_drain(struct request *r)
 
 /* ---- the end ---- */
 
+/* To who can have them: of a length or to HTTP/1.0 they have no place, and
+ * some fields have none behind any body. */
+static int pass_trailers(struct request *r, struct str tlvs)
+{
+    struct sluice_tlv t;
+    struct str name, value;
+
+    while (sluice_tlv_next(&tlvs, &t) == 1) {
+        if (t.tag != SLUICE_TAG_HEADER)
+            continue;
+        int rc = backend_field_get(&t, &name, &value);
+        if (rc < 0)
+            return rc;
+        if (r->response.expect_trailers && http_field_may_trail(name))
+            response_add_trailer(r, arena_str(r->arena, name),
+                                 arena_str(r->arena, value));
+    }
+    return 0;
+}
+
 static int take_trailers(struct exchange *x, const struct sluice_frame *f)
 {
     struct sluice_http_trailers t;
@@ -195,6 +220,9 @@ static int take_trailers(struct exchange *x, const struct sluice_frame *f)
         x->length_known && x->left && !x->request->response.header_only;
     if (x->state != EXCHANGE_RESPONDING || missing)
         return -SLUICE_ERROR_BAD_STATE;
+    rc = pass_trailers(x->request, t.tlvs);
+    if (rc < 0)
+        return rc;
     struct iovec none = {0};
     request_send_body(x->request, &none, 0, true);
     answered(x);

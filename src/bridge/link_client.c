@@ -111,6 +111,8 @@ int link_client_acked(struct link_client *c, uint32_t bytes, uint32_t seq)
     c->link->outstanding_in -= bytes;
     if (s && s->at_least_once)
         return session_acked(s, seq);
+    if (c->kind == LINK_EXCHANGE)
+        exchange_acked((struct exchange *)c);
     if (bytes)
         link_client_wake(c);
     return 0;

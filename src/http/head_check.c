@@ -296,9 +296,7 @@ int http_head_check(struct http_reader *r)
     return check_host(r, &f);
 }
 
-/* Fields that tell where a message ends, whom it is for or how it is to be
- * read come before the body or not at all. */
-static bool is_forbidden_in_trailers(struct str name)
+bool http_field_may_trail(struct str name)
 {
     static const struct str names[] = {
         STR_INIT("content-length"), STR_INIT("host"),
@@ -309,8 +307,8 @@ static bool is_forbidden_in_trailers(struct str name)
         STR_INIT("max-forwards"),   STR_INIT("range")};
     for (size_t i = 0; i < COUNT(names); i++)
         if (str_eq_nocase(name, names[i]))
-            return true;
-    return http_field_is_hop_by_hop(name);
+            return false;
+    return !http_field_is_hop_by_hop(name);
 }
 
 int http_trailers_make(struct http_reader *r)
@@ -324,7 +322,7 @@ int http_trailers_make(struct http_reader *r)
         return got;
     size_t kept = 0;
     for (size_t i = 0; i < h->fields_n; i++)
-        if (!is_forbidden_in_trailers(h->fields[i].name))
+        if (http_field_may_trail(h->fields[i].name))
             h->fields[kept++] = h->fields[i];
     h->fields_n = kept;
     return 1;

@@ -285,7 +285,8 @@ static bool read_step(struct client *c, struct span *in)
         exchange_body(c->request, ev.data.p, ev.data.n);
         return true;
     case HTTP_EVENT_TRAILERS:
-        return true; /* never merged, and nobody asks for them */
+        exchange_trailers(c->request, ev.head);
+        return true;
     case HTTP_EVENT_END:
         exchange_body_end(c->request);
         return true;

@@ -241,6 +241,15 @@ void exchange_raw(struct request *r, struct span *in)
         exchange_body_end(r);
 }
 
+void exchange_trailers(struct request *r, const struct http_head *head)
+{
+    struct http_head kept;
+
+    http_head_copy(&kept, head, r->arena);
+    r->trailers = kept.fields;
+    r->trailers_n = kept.fields_n;
+}
+
 void exchange_body_end(struct request *r)
 {
     bool known = r->body_complete;

@@ -24,6 +24,8 @@ void exchange_head_timed_out(struct client *c);
 /* The body as it comes. */
 bool exchange_wants_body(const struct request *r);
 void exchange_body(struct request *r, const uint8_t *p, size_t n);
+/* Fields behind the body; never merged into the head. */
+void exchange_trailers(struct request *r, const struct http_head *head);
 void exchange_body_end(struct request *r);
 /* What request_expect_raw() waits for. */
 void exchange_raw(struct request *r, struct span *in);

@@ -245,13 +245,120 @@ class BackendPass(BridgeTestCase):
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.get("Content-Length"), "0")
 
+    # ---- trailers ----
+
+    def trailing(self, *head, **how):
+        fields = (
+            ("X-Sum", "1"), ("Content-Length", "9"), ("Set-Cookie", "a"),
+            ("Connection", "close"), ("x-sum", " 2"),
+        )
+        return self.answering(
+            lambda cid: response(cid, 200, [("Trailer", "X-Sum"), *head], more=True),
+            lambda cid: frame(HTTP_BODY, cid, b"x", MORE),
+            lambda cid: frame(
+                HTTP_TRAILERS, cid, b"".join(header(n, v) for n, v in fields)
+            ),
+            **how,
+        )
+
+    def bytes_of(self, p, request):
+        with Raw(p.port()) as s:
+            s.send(request)
+            data = b""
+            while more := s.s.recv(65536):
+                data += more
+        return data.partition(b"\r\n\r\n")
+
     def test_trailers_end_the_body(self):
-        p, _ = self.answering(
+        p, _ = self.trailing()
+        close = "Host: h\r\nConnection: close\r\n\r\n"
+        head, _, body = self.bytes_of(p, "GET / HTTP/1.1\r\n" + close)
+        self.assertIn(b"\r\nTrailer: X-Sum", head)
+        self.assertEqual(body, b"1\r\nx\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n")
+        # Not where they have no place: HTTP/1.0, HEAD.
+        head, _, body = self.bytes_of(p, "GET / HTTP/1.0\r\n" + close)
+        self.assertEqual((b"Trailer" in head, body), (False, b"x"))
+        head, _, body = self.bytes_of(p, "HEAD / HTTP/1.1\r\n" + close)
+        self.assertEqual((b"Trailer" in head, body), (False, b""))
+
+    def test_trailers_behind_a_known_length_are_dropped(self):
+        p, _ = self.trailing(("Content-Length", "1"))
+        answer = self.get(p)[1]
+        self.assertEqual((answer.body, answer.get("Trailer")), (b"x", None))
+        self.assertEqual(answer.get("Content-Length"), "1")
+
+    def test_trailers_join_those_of_the_configuration(self):
+        p, _ = self.trailing(location="add_trailer X-Own $status; gzip on; gzip_types *;")
+        _, _, body = self.bytes_of(
+            p, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        )
+        self.assertIn(b"\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\nX-Own: 200\r\n\r\n", body)
+
+    def test_trailers_that_could_break_the_message(self):
+        p, b = self.answering(
             lambda cid: response(cid, 200, more=True),
             lambda cid: frame(HTTP_BODY, cid, b"x", MORE),
-            lambda cid: frame(HTTP_TRAILERS, cid, header("X-Sum", "1")),
+            lambda cid: frame(HTTP_TRAILERS, cid, header("X-A", "1\r\nX-B: 2")),
         )
-        self.assertEqual(self.get(p)[1].body, b"x")
+        _, _, body = self.bytes_of(p, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        self.assertEqual(body, b"1\r\nx\r\n")
+        wait_for("an ERROR", lambda: b.of(ERROR))
+        self.assertEqual(b.links, 1)
+
+    def test_trailers_of_a_request(self):
+        # With so little credit the trailers come behind what waits for some.
+        p, b = self.scripted(self.take_all, window=4)
+        with Raw(p.port()) as s:
+            s.send(
+                "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+                "Trailer: X-Sum\r\n\r\n"
+            )
+            for _ in range(3):
+                s.send("5\r\nhello\r\n")
+            s.send(
+                "0\r\nX-Sum: 1\r\nHost: evil\r\nContent-Length: 3\r\n"
+                "Y: 2\r\n\r\n"
+            )
+            self.assertEqual(s.answer().status, 204)
+        fields = header("X-Sum", "1") + header("Y", "2")
+        self.assertEqual([f[2] for f in b.of(HTTP_TRAILERS)], [fields])
+        self.assertEqual(b"".join(f[2] for f in b.of(HTTP_BODY)), b"hello" * 3)
+        self.assertIn(header("Trailer", "X-Sum"), b.of(HTTP_REQ)[0][2])
+
+    def take_all(self, b, kind, cid, payload):
+        if kind == HTTP_BODY:
+            b.send(frame(ACK, 0, struct.pack("<QII", cid, len(payload), 0)))
+        elif kind == HTTP_TRAILERS:
+            b.send(response(cid, 204))
+
+    def test_trailers_alone(self):
+        p, b = self.scripted(self.take_all)
+        with Raw(p.port()) as s:
+            s.send(
+                "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+                "\r\n0\r\nX-Sum: 1\r\n\r\n"
+            )
+            self.assertEqual(s.answer().status, 204)
+        self.assertEqual(b.of(HTTP_BODY), [])
+
+    # ---- Expect: 100-continue ----
+
+    def test_a_client_that_waits_gets_100_with_the_first_ACK(self):
+        def on_frame(b, kind, cid, payload):
+            if kind == HTTP_REQ:
+                b.send(frame(ACK, 0, struct.pack("<QII", cid, 0, 0)))
+            elif kind == HTTP_BODY:
+                b.send(response(cid, 204))
+
+        p, _ = self.scripted(on_frame)
+        with Raw(p.port()) as s:
+            s.send(
+                "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n"
+                "Expect: 100-continue\r\n\r\n"
+            )
+            self.assertIn("HTTP/1.1 100", self.read_head(s.s))
+            s.send("ok")
+            self.assertEqual(s.answer().status, 204)
 
     def test_a_request_given_up_gets_502(self):
         p, b = self.answering(lambda cid: frame(HTTP_RESET, cid, b"no", aux=14))

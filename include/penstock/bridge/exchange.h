@@ -74,6 +74,8 @@ void exchange_await(struct exchange *x);
 /* HTTP_REQ.  False when the backend takes no frame of that size. */
 bool exchange_send_request(struct exchange *x);
 void exchange_on_body(struct request *r, const uint8_t *p, size_t n, bool last);
+/* Its body is welcome: who waits for a 100 gets it. */
+void exchange_acked(struct exchange *x);
 /* Credit came, or UNPAUSE. */
 void exchange_wake(struct exchange *x);
 

@@ -112,4 +112,8 @@ bool http_field_value_is_valid(struct str value);
  * Trailer, Transfer-Encoding, Upgrade. */
 bool http_field_is_hop_by_hop(struct str name);
 
+/* May it stand behind a body (RFC 9110 section 6.5.1)?  Not what tells where a
+ * message ends, whom it is for or how it is to be read. */
+bool http_field_may_trail(struct str name);
+
 #endif

@@ -142,6 +142,8 @@ struct request {
     uint64_t body_received;
     uint64_t bytes_sent; /* to the client, head and body */
     uint64_t body_sent;
+    struct http_field *trailers; /* behind a chunked body, before its end */
+    size_t trailers_n;
     size_t raw_left;    /* request_expect_raw() */
     bool raw_ends;      /* its last byte is the end that was said before */
     bool body_complete; /* no more of the request body will come */

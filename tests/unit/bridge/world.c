@@ -145,6 +145,18 @@ void response_add(struct request *r, struct str name, struct str value)
                STR_ARG(value));
 }
 
+void response_add_trailer(struct request *r, struct str name, struct str value)
+{
+    response_add(r, name, value);
+}
+
+size_t response_remove(struct request *r, struct str name)
+{
+    (void)r;
+    (void)name;
+    return 0;
+}
+
 void response_reset(struct request *r)
 {
     buf_clear(&paper_of(r)->fields);
