@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /// <reference types="node" />
 import { EventEmitter } from 'events';
-import { Backend, Data } from './index';
-
-export interface Handshake {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Record<string, string | string[] | undefined>;
-  readonly rawHeaders: readonly string[];
-  readonly httpVersion: string;
-  readonly socket: { remoteAddress: string; remotePort: number;
-    localAddress: string; localPort: number; encrypted: boolean };
-}
+import { IncomingMessage, Server as HttpServer } from 'http';
+import { Server as HttpsServer } from 'https';
+import { AddressInfo } from 'net';
+import { Duplex, DuplexOptions } from 'stream';
+import { Backend } from './index';
 
 type Callback = (error?: Error) => void;
 
@@ -20,67 +14,192 @@ declare class WebSocket extends EventEmitter {
   static readonly OPEN: 1;
   static readonly CLOSING: 2;
   static readonly CLOSED: 3;
-  static readonly Server: typeof WebSocketServer;
-  static readonly WebSocketServer: typeof WebSocketServer;
-  static readonly WebSocket: typeof WebSocket;
   readonly CONNECTING: 0;
   readonly OPEN: 1;
   readonly CLOSING: 2;
   readonly CLOSED: 3;
+  /** A client: of the npm package `ws`, or Node's own. */
+  constructor(address: string | URL, protocols?: string | string[] | object,
+    options?: object);
+  /** Of a server, for classes that extend it. */
+  constructor(address: null, protocols?: undefined, options?: object);
   readonly readyState: 0 | 1 | 2 | 3;
   readonly protocol: string;
   readonly extensions: string;
-  readonly url: undefined;
+  readonly url: string;
   readonly isPaused: boolean;
   readonly bufferedAmount: number;
-  binaryType: 'nodebuffer' | 'arraybuffer' | 'fragments';
-  onopen: ((event: any) => void) | null;
-  onmessage: ((event: any) => void) | null;
-  onclose: ((event: any) => void) | null;
-  onerror: ((event: any) => void) | null;
-  send(data: Data | number, callback?: Callback): void;
-  send(data: Data | number, options: { binary?: boolean; compress?: boolean;
-    fin?: boolean }, callback?: Callback): void;
-  ping(data?: Data | number, mask?: boolean, callback?: Callback): void;
-  pong(data?: Data | number, mask?: boolean, callback?: Callback): void;
-  close(code?: number, reason?: string | Buffer): void;
+  binaryType: WebSocket.BinaryType;
+  onopen: ((event: WebSocket.Event) => void) | null;
+  onmessage: ((event: WebSocket.MessageEvent) => void) | null;
+  onclose: ((event: WebSocket.CloseEvent) => void) | null;
+  onerror: ((event: WebSocket.ErrorEvent) => void) | null;
+  send(data: WebSocket.BufferLike, callback?: Callback): void;
+  send(data: WebSocket.BufferLike, options: WebSocket.SendOptions,
+    callback?: Callback): void;
+  ping(data?: WebSocket.BufferLike, mask?: boolean, callback?: Callback): void;
+  ping(data: WebSocket.BufferLike, callback: Callback): void;
+  ping(callback: Callback): void;
+  pong(data?: WebSocket.BufferLike, mask?: boolean, callback?: Callback): void;
+  pong(data: WebSocket.BufferLike, callback: Callback): void;
+  pong(callback: Callback): void;
+  close(code?: number, data?: string | Buffer): void;
   terminate(): void;
   pause(): void;
   resume(): void;
-  addEventListener(type: string, listener: any,
+  addEventListener<K extends keyof WebSocket.EventMap>(type: K,
+    listener: ((event: WebSocket.EventMap[K]) => void) |
+      { handleEvent(event: WebSocket.EventMap[K]): void },
     options?: { once?: boolean }): void;
-  removeEventListener(type: string, listener: any): void;
+  removeEventListener<K extends keyof WebSocket.EventMap>(type: K,
+    listener: ((event: WebSocket.EventMap[K]) => void) |
+      { handleEvent(event: WebSocket.EventMap[K]): void }): void;
+  on(event: 'open', listener: (this: this) => void): this;
+  on(event: 'message',
+    listener: (this: this, data: WebSocket.RawData, isBinary: boolean) => void):
+    this;
+  on(event: 'ping' | 'pong', listener: (this: this, data: Buffer) => void):
+    this;
+  on(event: 'close',
+    listener: (this: this, code: number, reason: Buffer) => void): this;
+  on(event: 'error', listener: (this: this, error: Error) => void): this;
+  on(event: string | symbol, listener: (this: this, ...args: any[]) => void):
+    this;
+  once(event: 'open', listener: (this: this) => void): this;
+  once(event: 'message',
+    listener: (this: this, data: WebSocket.RawData, isBinary: boolean) => void):
+    this;
+  once(event: 'ping' | 'pong', listener: (this: this, data: Buffer) => void):
+    this;
+  once(event: 'close',
+    listener: (this: this, code: number, reason: Buffer) => void): this;
+  once(event: 'error', listener: (this: this, error: Error) => void): this;
+  once(event: string | symbol, listener: (this: this, ...args: any[]) => void):
+    this;
 }
 
-interface ServerOptions {
-  socket?: string;
-  backend?: Backend;
-  name?: string;
-  signals?: boolean;
-  path?: string;
-  clientTracking?: boolean;
-  maxPayload?: number;
-  autoPong?: boolean;
-  WebSocket?: typeof WebSocket;
-  handleProtocols?(protocols: Set<string>, request: Handshake): string | false;
-  verifyClient?(info: VerifyInfo, done: (ok: boolean, status?: number,
-    text?: string, headers?: Record<string, string>) => void):
-    boolean | Promise<boolean> | void;
+declare namespace WebSocket {
+  type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob';
+  type RawData = Buffer | ArrayBuffer | Buffer[];
+  type Data = string | Buffer | ArrayBuffer | Buffer[];
+  type BufferLike = string | number | Buffer | ArrayBufferView | ArrayBuffer |
+    SharedArrayBuffer | readonly number[] | Blob;
+
+  interface SendOptions {
+    binary?: boolean | undefined;
+    compress?: boolean | undefined;
+    fin?: boolean | undefined;
+    mask?: boolean | undefined;
+  }
+
+  interface Event {
+    type: string;
+    target: WebSocket;
+  }
+  interface MessageEvent extends Event {
+    data: any;
+  }
+  interface CloseEvent extends Event {
+    code: number;
+    reason: string;
+    wasClean: boolean;
+  }
+  interface ErrorEvent extends Event {
+    error: any;
+    message: string;
+  }
+  interface EventMap {
+    open: Event;
+    message: MessageEvent;
+    close: CloseEvent;
+    error: ErrorEvent;
+  }
+
+  interface VerifyInfo<R = IncomingMessage> {
+    origin: string;
+    secure: boolean;
+    req: R;
+  }
+  type VerifyClientCallbackAsync<R = IncomingMessage> = (info: VerifyInfo<R>,
+    callback: (verified: boolean, status?: number, text?: string,
+      headers?: Record<string, string | number>) => void) => void;
+  type VerifyClientCallbackSync<R = IncomingMessage> =
+    (info: VerifyInfo<R>) => boolean | Promise<boolean>;
+
+  interface PerMessageDeflateOptions {
+    threshold?: number | undefined;
+    [other: string]: any;
+  }
+
+  interface ServerOptions {
+    host?: string | undefined;
+    port?: number | undefined;
+    backlog?: number | undefined;
+    server?: HttpServer | HttpsServer | null | undefined;
+    noServer?: boolean | undefined;
+    verifyClient?: VerifyClientCallbackAsync | VerifyClientCallbackSync |
+      undefined;
+    handleProtocols?: ((protocols: Set<string>, request: IncomingMessage) =>
+      string | false) | undefined;
+    path?: string | undefined;
+    clientTracking?: boolean | undefined;
+    perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined;
+    maxPayload?: number | undefined;
+    autoPong?: boolean | undefined;
+    closeTimeout?: number | undefined;
+    allowSynchronousEvents?: boolean | undefined;
+    skipUTF8Validation?: boolean | undefined;
+    WebSocket?: typeof WebSocket | undefined;
+    /** In place of port, server and noServer: where gateways connect. */
+    socket?: string | undefined;
+    backend?: Backend | undefined;
+    name?: string | undefined;
+    signals?: boolean | undefined;
+  }
+
+  class Server<T extends WebSocket = WebSocket> extends EventEmitter {
+    constructor(options?: ServerOptions, callback?: () => void);
+    readonly options: ServerOptions;
+    readonly path?: string;
+    readonly clients: Set<T>;
+    readonly backend?: Backend;
+    address(): AddressInfo | string | null;
+    close(callback?: (error?: Error) => void): void;
+    shouldHandle(request: IncomingMessage): boolean | Promise<boolean>;
+    handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer,
+      callback: (client: T, request: IncomingMessage) => void): void;
+    completeUpgrade(extensions: object, key: string, protocols: Set<string>,
+      request: IncomingMessage, socket: Duplex, head: Buffer,
+      callback: (client: T, request: IncomingMessage) => void): void;
+    on(event: 'connection',
+      listener: (this: this, socket: T, request: IncomingMessage) => void):
+      this;
+    on(event: 'headers', listener: (this: this, headers: string[],
+      request: IncomingMessage) => void): this;
+    on(event: 'wsClientError', listener: (this: this, error: Error,
+      socket: Duplex, request: IncomingMessage) => void): this;
+    on(event: 'error', listener: (this: this, error: Error) => void): this;
+    on(event: 'close' | 'listening', listener: (this: this) => void): this;
+    on(event: string | symbol, listener: (this: this, ...args: any[]) => void):
+      this;
+    once(event: 'connection',
+      listener: (this: this, socket: T, request: IncomingMessage) => void):
+      this;
+    once(event: 'error', listener: (this: this, error: Error) => void): this;
+    once(event: 'close' | 'listening', listener: (this: this) => void): this;
+    once(event: string | symbol,
+      listener: (this: this, ...args: any[]) => void): this;
+  }
+
+  const WebSocketServer: typeof Server;
+  interface WebSocketServer<T extends WebSocket = WebSocket>
+    extends Server<T> {}
+  const WebSocketAlias: typeof WebSocket;
+  interface WebSocketAlias extends WebSocket {}
+  export { WebSocketAlias as WebSocket };
+
+  function createWebSocketStream(websocket: WebSocket,
+    options?: DuplexOptions): Duplex;
 }
 
-interface VerifyInfo {
-  origin: string;
-  secure: boolean;
-  req: Handshake;
-}
-
-declare class WebSocketServer extends EventEmitter {
-  constructor(options?: ServerOptions, callback?: () => void);
-  readonly options: ServerOptions;
-  readonly clients?: Set<WebSocket>;
-  readonly backend: Backend;
-  close(callback?: () => void): void;
-}
-
-export { WebSocket, WebSocketServer, WebSocketServer as Server };
-export default WebSocket;
+export = WebSocket;

@@ -27,6 +27,8 @@ const RESERVED = new Set(['connection', 'keep-alive', 'upgrade',
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
+const isField = (name, value) => TOKEN.test(name) && VALUE.test(value);
+
 // HEADER TLVs of an object, of [name, value] pairs, or of [name, value, ...].
 function headerTlvs(headers, accept) {
   if (!headers) return [];
@@ -54,6 +56,7 @@ class Conn extends Flow {
     this.request = request;
     this.protocol = '';
     this.data = undefined; // the application's
+    this.socket = this.sink = this.onGone = null; // lib/upgrade.js
     this.resumed = false;
     this.answered = false;
     this.refused = false;
@@ -97,6 +100,12 @@ class Conn extends Flow {
       tlvs.push(tlv(TAG.STATE, toBytes(answer.state)));
     if (answer.idleTimeout)
       tlvs.push(tlvOpt(OPT.IDLE_TIMEOUT_MS, answer.idleTimeout));
+    if (answer.maxMessage) {
+      tlvs.push(tlvOpt(OPT.MAX_MESSAGE, answer.maxMessage));
+      this.maxMessage = answer.maxMessage;
+    }
+    if (answer.autoPong !== undefined)
+      tlvs.push(tlvOpt(OPT.AUTO_PONG, Buffer.from([answer.autoPong ? 1 : 0])));
     tlvs.push(...headerTlvs(answer.headers, true));
     this.link.fit(this, TYPE.ACCEPT, 0, payload.accept(tlvs));
     this.protocol = answer.protocol || '';
@@ -155,12 +164,20 @@ class Conn extends Flow {
   }
 
   // A message whose pieces leave as they are given.
-  fragment(data, { binary = typeof data !== 'string', last = false } = {}) {
-    if (this.readyState !== OPEN) return false;
+  // The callback comes as that of send(); of what is not last, when the gateway
+  // has been given it.
+  fragment(data, { binary = typeof data !== 'string', last = false,
+    compress = true } = {}, callback) {
+    if (this.readyState !== OPEN) return this.cannot(callback);
     const opcode = this.outOpcode || (binary ? 2 : 1);
-    if (!this.pieces(opcode, toBytes(data), last, 0)) return false;
+    const flags = (last && callback ? FLAG.NOTIFY : 0) |
+      (compress ? 0 : FLAG.NOCOMPRESS);
+    if (!this.pieces(opcode, toBytes(data), last, flags))
+      return this.cannot(callback);
     this.outOpcode = last ? 0 : opcode;
     if (last) this.seqOut = (this.seqOut + 1) >>> 0;
+    if (callback && last) this.onFlushed(callback);
+    else if (callback) this.onSent(callback);
     this.mayLeave();
     return this.settle();
   }
@@ -194,6 +211,12 @@ class Conn extends Flow {
       at += take;
     } while (at < data.length);
     return true;
+  }
+
+  // Not before what waits for credit has left, so that who pipes is held back.
+  onSent(callback) {
+    if (this.queue !== null) this.queue[this.queue.length - 1].sent = callback;
+    else process.nextTick(callback);
   }
 
   onFlushed(callback) {
@@ -449,12 +472,15 @@ class Conn extends Flow {
   finish(code, reason, cause) {
     const accepted = this.answered && !this.refused;
     const callbacks = this.flushed || [];
+    const unsent = (this.queue || []).filter((f) => f && f.sent)
+      .map((f) => ({ callback: f.sent }));
     this.flushed = null;
     this.leave();
-    for (const { callback } of callbacks)
+    for (const { callback } of callbacks.concat(unsent))
       this.app.backend.guard(callback, new Error('the client is closed'));
     if (accepted) this.app.call('close', this, code, reason, cause);
     else if (!this.answered) this.app.call('left', this, cause);
+    if (this.onGone) this.onGone();
   }
 }
 
@@ -470,4 +496,4 @@ function channelOf(name) {
   return name;
 }
 
-module.exports = { Conn, headerTlvs, toBytes, channelOf };
+module.exports = { Conn, headerTlvs, isField, toBytes, channelOf };

@@ -26,6 +26,7 @@ class Flow {
     this.bufferedAmount = 0;
     this.blocked = false;
     this.bytesReceived = 0;
+    this.bytesSent = 0;
   }
 
   get id() {
@@ -49,6 +50,7 @@ class Flow {
     this.credit -= n;
     this.link.credit -= n;
     this.unacked += n;
+    this.bytesSent += n;
   }
 
   block() {
@@ -70,7 +72,7 @@ class Flow {
 
   enqueue(type, flags, aux, data, spends) {
     if (this.queue === null) this.queue = [];
-    this.queue.push({ type, flags, aux, data, spends });
+    this.queue.push({ type, flags, aux, data, spends, sent: null });
     this.block();
   }
 
@@ -91,6 +93,7 @@ class Flow {
       if (f.spends) {
         this.spend(f.data.length);
         this.bufferedAmount -= f.data.length;
+        if (f.sent) process.nextTick(f.sent);
       }
     }
     if (queue !== null && this.queueAt === queue.length) {

@@ -15,6 +15,7 @@ class Exchange extends Flow {
     this.readyState = OPEN;
     this.bodyComing = more;
     this.onRoom = null; // the response waits for credit
+    this.informs = false; // who answers says 100 Continue itself
     this.req = new HttpRequest(this, new Request(open));
     this.res = new HttpResponse(this);
     if (!more) this.req.push(null);
@@ -23,8 +24,8 @@ class Exchange extends Flow {
   begin() {
     const { headers } = this.req;
     this.app.call('http', this.req, this.res);
-    if (this.bodyComing && !this.res.headersSent && this.readyState === OPEN &&
-        String(headers.expect).toLowerCase() === '100-continue')
+    if (!this.informs && this.bodyComing && !this.res.headersSent &&
+        this.readyState === OPEN && String(headers.expect).toLowerCase() === '100-continue')
       this.res.inform(100);
   }
 

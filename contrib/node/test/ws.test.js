@@ -8,6 +8,7 @@ const WebSocket = require('../ws');
 const { BINARY, gateway, until, Client } = require('./support');
 
 const { WebSocketServer } = WebSocket;
+if (BINARY) process.env.PENSTOCK_BIN = BINARY;
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
 
 async function start(t, options = {}) {
@@ -80,7 +81,7 @@ test('verifyClient, handleProtocols, headers, binaryType', { skip },
         ws.send(`${ws.protocol} ${data.constructor.name} ${data.byteLength}`);
         ws.once('pong', () => {
           ws.terminate();
-          assert.strictEqual(ws.readyState, WebSocket.CLOSED);
+          assert.strictEqual(ws.readyState, WebSocket.CLOSING);
           ws.send('late', (e) => { late = e; });
         });
       });
@@ -98,24 +99,42 @@ test('verifyClient, handleProtocols, headers, binaryType', { skip },
     await until('the end', () => c.ended && late);
   });
 
-test('what is not built is refused', () => {
-  for (const o of [{ port: 0 }, { noServer: true }, { server: {} }])
-    assert.throws(() => new WebSocketServer(o), TypeError);
-  assert.throws(() => new WebSocket('ws://localhost'), TypeError);
+test('one of port, server and noServer', () => {
+  for (const o of [undefined, {}, { port: null }, { port: 0, server: {} },
+    { port: 0, noServer: true }, { server: {}, noServer: true }])
+    assert.throws(() => new WebSocketServer(o), { name: 'TypeError', message:
+      'One and only one of the "port", "server", or "noServer" options must ' +
+      'be specified' });
+  const wss = new WebSocketServer({ noServer: true });
+  assert.throws(() => wss.address(), /"noServer" mode/);
 });
 
-test('a refused message is an error for who listens only', () => {
-  let handlers;
-  new WebSocketServer({ backend: { app: (o, h) => { handlers = h; } } });
-  const ws = new WebSocket({ request: {} });
-  const conn = { data: ws };
-  handlers.error(conn, new Error('1'));
-  handlers.error({}, new Error('before its 101'));
+test('a port, and a private gateway at it', { skip }, async (t) => {
   const seen = [];
-  ws.onerror = (e) => seen.push(e.message);
-  handlers.error(conn, new Error('2'));
-  ws.on('error', (e) => seen.push(e));
-  const three = new Error('3');
-  handlers.error(conn, three);
-  assert.deepStrictEqual(seen, ['2', '3', three]);
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/a',
+    maxPayload: 10 }, () => seen.push('listening'));
+  t.after(() => wss.backend.close(0));
+  await once(wss, 'listening');
+  assert.deepStrictEqual(seen, ['listening']);
+  const { port, address } = wss.address();
+  assert.strictEqual(address, '127.0.0.1');
+  wss.on('connection', (ws) => {
+    ws.on('error', (e) => seen.push(e.code));
+    ws.on('close', (code) => seen.push(code));
+    ws.on('message', (data) => ws.send(String(data)));
+  });
+  assert.match((await Client.open(t, port, '/b')).head, /^HTTP\/1.1 400 /);
+  const c = await Client.open(t, port, '/a?b=c');
+  c.send('0123456789');
+  assert.strictEqual(await c.message(), '0123456789');
+  c.send('0123456789a');
+  assert.deepStrictEqual((await c.message()).code, 1009);
+  await until('the end', () => seen.length === 3);
+  assert.deepStrictEqual(seen.slice(1),
+    ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 1006]);
+  await new Promise((resolve) => wss.close(resolve));
+  await new Promise((resolve) => wss.close((e) => {
+    assert.match(e.message, /not running/);
+    resolve();
+  }));
 });

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-2-Clause
+'use strict';
+// What an http.Server takes for a connection.  It has no descriptor: a request
+// or a session of the gateway is behind it.
+const { Duplex } = require('stream');
+
+const HOP = new Set(['connection', 'keep-alive', 'transfer-encoding',
+  'upgrade', 'proxy-connection']);
+
+const family = (address) => address.includes(':') ? 'IPv6' : 'IPv4';
+
+class VirtualSocket extends Duplex {
+  constructor(server, request) {
+    super();
+    this.server = server;
+    this.timeout = 0;
+    this.timer = null;
+    this.remoteAddress = request.remoteAddress;
+    this.remotePort = request.remotePort;
+    this.remoteFamily = family(request.remoteAddress);
+    this.localAddress = request.localAddress;
+    this.localPort = request.localPort;
+    this.localFamily = family(request.localAddress);
+    this.encrypted = this.authorized = request.tls;
+    this.connecting = this.pending = false;
+    this.bytesFed = 0;
+    this.bytesTaken = 0;
+    this.on('error', () => {}); // who listens is told besides
+  }
+
+  get bytesRead() { return this.bytesFed; }
+  get bytesWritten() { return this.bytesTaken; }
+
+  get readyState() {
+    if (this.readable) return this.writable ? 'open' : 'readOnly';
+    return this.writable ? 'writeOnly' : 'closed';
+  }
+
+  address() {
+    return { address: this.localAddress, family: this.localFamily,
+      port: this.localPort };
+  }
+
+  feed(data) {
+    this.bytesFed += data.length;
+    return this.push(data);
+  }
+
+  // Something came or went: a clock that is compared, not set, for each.
+  get activity() {
+    return this.bytesRead + this.bytesWritten;
+  }
+
+  setTimeout(ms, callback) {
+    this.timeout = Number(ms) || 0;
+    clearTimeout(this.timer);
+    this.timer = null;
+    if (callback) {
+      if (this.timeout > 0) this.once('timeout', callback);
+      else this.removeListener('timeout', callback);
+    }
+    if (this.timeout > 0 && !this.destroyed) this.watch(this.activity);
+    return this;
+  }
+
+  watch(before) {
+    this.timer = setTimeout(() => {
+      const now = this.activity;
+      if (now === before) this.emit('timeout');
+      else this.watch(now);
+    }, this.timeout);
+    this.timer.unref();
+  }
+
+  _destroy(error, callback) {
+    clearTimeout(this.timer);
+    callback(error);
+  }
+
+  // The gateway has the connection, and sees to these.
+  setNoDelay() { return this; }
+  setKeepAlive() { return this; }
+  ref() { return this; }
+  unref() { return this; }
+  getPeerCertificate() { return {}; }
+}
+
+module.exports = { VirtualSocket, HOP };
