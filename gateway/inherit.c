@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -13,14 +17,17 @@
 
 #define SOCKETS "PENSTOCK_INHERIT"
 #define LIFELINE "PENSTOCK_LIFELINE"
+#define PRIVATE "PENSTOCK_PRIVATE"
 
 enum {
     SOCKETS_MAX = 64,
+    DEPTH_MAX = 16, /* descriptors that a walk may use */
 };
 
 static int sockets[SOCKETS_MAX];
 static size_t sockets_n;
 static int lifeline = -1;
+static char directory[PATH_MAX];
 
 /* Nobody else gets it, and we never wait on it. */
 static int adopt(struct str text, const char *variable, struct err *err)
@@ -66,10 +73,29 @@ static int start_sockets(struct err *err)
     return 0;
 }
 
-int inherit_start(struct err *err)
+static int start_private(const char *prefix, struct err *err)
+{
+    const char *path = getenv(PRIVATE);
+    char real[PATH_MAX], real_prefix[PATH_MAX];
+    struct stat st;
+    if (!path)
+        return 0;
+    if (!realpath(path, real) || !realpath(prefix, real_prefix) ||
+        strcmp(real, real_prefix) != 0 || lstat(real, &st) == -1 ||
+        !S_ISDIR(st.st_mode) || (st.st_mode & 0777) != 0700 ||
+        st.st_uid != geteuid())
+        return err_set(err,
+                       PRIVATE " is not the prefix, ours and of mode 0700: "
+                               "\"%s\"",
+                       path);
+    snprintf(directory, sizeof directory, "%s", real);
+    return 0;
+}
+
+int inherit_start(const char *prefix, struct err *err)
 {
     const char *text = getenv(LIFELINE);
-    if (start_sockets(err) == -1)
+    if (start_sockets(err) == -1 || start_private(prefix, err) == -1)
         return -1;
     if (text && (lifeline = adopt(str_c(text), LIFELINE, err)) == -1)
         return -1;
@@ -94,17 +120,34 @@ int inherit_take(const struct address *address)
     return -1;
 }
 
-void inherit_close_sockets(void)
-{
-    while (sockets_n > 0)
-        close(sockets[--sockets_n]);
-}
-
-void inherit_close_lifeline(void)
+static void cut(void)
 {
     if (lifeline != -1)
         close(lifeline);
     lifeline = -1;
+}
+
+void inherit_forget(void)
+{
+    while (sockets_n > 0)
+        close(sockets[--sockets_n]);
+    cut();
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+                      struct FTW *where)
+{
+    (void)st, (void)type, (void)where;
+    remove(path);
+    return 0;
+}
+
+void inherit_end(void)
+{
+    inherit_forget();
+    if (directory[0])
+        nftw(directory, remove_one, DEPTH_MAX,
+             FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 int inherit_lifeline(void)
@@ -121,6 +164,6 @@ bool inherit_is_cut(void)
     while (got > 0 || (got == -1 && errno == EINTR));
     if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return false;
-    inherit_close_lifeline();
+    cut();
     return true;
 }

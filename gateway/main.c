@@ -168,14 +168,13 @@ static int serve(struct load *load, struct generation *g)
     const struct settings *s = settings_of(g);
     int ready_fd = -1;
 
-    if (inherit_start(&err) == -1 || logs_open(g, &err) == -1 ||
+    if (inherit_start(load->prefix, &err) == -1 || logs_open(g, &err) == -1 ||
         temp_paths_create(g, &err) == -1 || zones_open(g, NULL, &err) == -1 ||
         listens_open(g, NULL, s->workers, RESOURCES_WAIT, &err) == -1) {
         say(LEVEL_EMERG, "%s", err.text);
         generation_unref(g);
         return 1;
     }
-    inherit_close_sockets();
     if (s->daemon && (ready_fd = system_daemonise(&err)) == -1) {
         say(LEVEL_EMERG, "%s", err.text);
         listens_close(g, NULL);

@@ -405,6 +405,7 @@ static int end(struct master *m)
     close(m->bundle);
     close(m->signal_fd);
     free(m->places);
+    inherit_end();
     return 0;
 }
 

@@ -45,7 +45,7 @@ static _Noreturn void become_worker(struct master *m, unsigned number,
     free(m->places);
     close(m->signal_fd);
     close(m->bundle);
-    inherit_close_lifeline();
+    inherit_forget();
     if (m->ready_fd != -1)
         close(m->ready_fd);
     exit(worker_run(&start));

@@ -502,23 +502,30 @@ class SpawnTest(PenstockTestCase):
 
     def test_sockets_are_inherited_and_the_lifeline_is_heard(self):
         p = self.penstock(ONE, start=False)
+        os.chmod(p.prefix, 0o700)
+        p.write("deep/er", "x")
         held = socket.create_server(("127.0.0.1", p.port()), backlog=9)
         ours, theirs = os.pipe()
-        config = ["-g", "daemon off; error_log logs/error.log info;"]
+        user = "user root;" if os.getuid() == 0 else ""
+        config = ["-g", f"daemon off; {user} error_log stderr info;"]
         child = subprocess.Popen(
-            p.command(*config), pass_fds=(held.fileno(), ours),
+            p.command(*config), stderr=subprocess.PIPE, text=True,
+            pass_fds=(held.fileno(), ours),
             env={**os.environ, "PENSTOCK_INHERIT": f"{held.fileno()};",
-                 "PENSTOCK_LIFELINE": str(ours)})
+                 "PENSTOCK_LIFELINE": str(ours),
+                 "PENSTOCK_PRIVATE": p.prefix})
         try:
             held.close()
             os.close(ours)
             self.assertEqual(get(p.url()), "one")
             os.close(theirs)
-            self.assertEqual(child.wait(timeout=20), 0)
+            said = child.communicate(timeout=20)[1]
+            self.assertEqual(child.returncode, 0)
         finally:
             child.kill()
             child.wait()
-        self.assertIn("the process that started us has ended", p.log())
+        self.assertIn("the process that started us has ended", said)
+        self.assertFalse(os.path.exists(p.prefix))
         with self.assertRaises(OSError):
             get(p.url())
 
@@ -531,6 +538,8 @@ class SpawnTest(PenstockTestCase):
                 ("PENSTOCK_INHERIT", "900", "Bad file descriptor"),
                 ("PENSTOCK_INHERIT", str(null.fileno()), "does not listen"),
                 ("PENSTOCK_LIFELINE", "901", "Bad file descriptor"),
+                ("PENSTOCK_PRIVATE", p.prefix, "of mode 0700"),
+                ("PENSTOCK_PRIVATE", "/", "is not the prefix"),
             ):
                 got = subprocess.run(
                     p.command("-g", "daemon off;"), stderr=subprocess.PIPE,

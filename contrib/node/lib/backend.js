@@ -165,7 +165,8 @@ function inherited() {
 }
 
 // Events: error (with a listener; else thrown), listening, close, link (ready
-// or lost: the number of links that are ready).
+// or lost: the number of links that are ready), gateway (the private one ended;
+// without a listener an error).
 class Backend extends EventEmitter {
   constructor(options = {}) {
     super();
@@ -181,6 +182,7 @@ class Backend extends EventEmitter {
     this.links = new Set();
     this.servers = [];
     this.gateway = null;
+    this.opening = null; // listen() under way
     this.asked = null; // where listen() was told to
     this.isRef = true;
     this.stopping = null;
@@ -230,32 +232,51 @@ class Backend extends EventEmitter {
   // or LISTEN_FDS is set, behind the gateway that did.  An object may have
   // besides: tls (options of tls.createServer), gateway (of openGateway).
   async listen(...args) {
+    return this.open(args);
+  }
+
+  // The same; what net.Server.listen() throws is thrown.
+  open(args) {
     const callback = args.find((x) => typeof x === 'function');
     if (this.asked !== null)
       throw Object.assign(new Error('listen() was called already'),
         { code: 'ERR_SERVER_ALREADY_LISTEN' });
-    this.asked = args.filter((x) => typeof x !== 'function');
+    const asked = args.filter((x) => typeof x !== 'function');
+    const { tls, gateway } = asked[0] && typeof asked[0] === 'object'
+      ? asked[0] : {};
+    let ready;
+    if (isAttached()) {
+      ready = this.attach();
+    } else {
+      const opened = openGateway(this, asked, { ...gateway, tls });
+      ({ ready } = opened);
+      this.gateway = opened.gateway;
+    }
+    this.asked = asked;
     if (callback) this.once('listening', callback);
     if (this.options.signals !== false && !this.signals.length)
       this.catchSignals();
+    this.opening = this.opened(ready, callback);
+    const done = () => { this.opening = null; };
+    this.opening.then(done, done);
+    return this.opening;
+  }
+
+  async opened(ready, callback) {
     try {
-      if (isAttached()) await this.attach();
-      else await this.listenPrivate(args);
+      await ready;
     } catch (e) {
-      this.asked = null;
+      this.asked = this.gateway = null;
       if (callback) this.off('listening', callback);
       for (const s of this.servers.splice(0)) s.close();
       throw e;
     }
+    if (this.gateway !== null)
+      this.gateway.on('exit', (e) => {
+        if (e && !this.stopping && !this.emit('gateway', e)) this.fail(e);
+      });
     this.emit('listening');
     return this;
-  }
-
-  async listenPrivate(args) {
-    const { tls, gateway } = args[0] && typeof args[0] === 'object'
-      ? args[0] : {};
-    this.gateway = await openGateway(this, this.asked, { ...gateway, tls });
-    this.gateway.on('exit', (e) => { if (e && !this.stopping) this.fail(e); });
   }
 
   // As net.Server.address().  Behind a gateway that is not ours: what was
@@ -275,7 +296,7 @@ class Backend extends EventEmitter {
   }
 
   get listening() {
-    return this.servers.length > 0 && !this.stopping;
+    return (this.asked !== null || this.servers.length > 0) && !this.stopping;
   }
 
   // Whether it keeps the process alive.
@@ -523,6 +544,10 @@ class Backend extends EventEmitter {
   // No new clients; the others go to other backends, or have that long.
   close(graceMs = 1000) {
     if (this.stopping) return this.stopping;
+    if (this.opening) {
+      const close = () => this.close(graceMs);
+      return this.opening.then(close, close);
+    }
     graceMs = Math.min(graceMs, FOREVER);
     for (const [name, stop] of this.signals) process.off(name, stop);
     this.signals = [];

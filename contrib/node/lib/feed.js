@@ -109,7 +109,7 @@ class RequestSocket extends VirtualSocket {
 // Handlers of an app, for Backend's app().
 function feed(server) {
   return { ...upgradeHandlers(server), http(request, response) {
-    server.emit('connection', new RequestSocket(server, request, response));
+    new RequestSocket(server, request, response).arrive();
   } };
 }
 

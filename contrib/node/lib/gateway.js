@@ -41,35 +41,7 @@ function findBinary() {
   { code: 'ERR_PENSTOCK_BINARY' });
 }
 
-// What processes left that were killed: nobody answers at their sockets.
-function sweep() {
-  const base = os.tmpdir();
-  fs.readdir(base, (e, names) => {
-    if (e) return;
-    for (const name of names) {
-      const dir = path.join(base, name);
-      if (!name.startsWith(PREFIX)) continue;
-      fs.lstat(dir, (e2, st) => {
-        if (e2 || !st.isDirectory() || st.uid !== process.getuid() ||
-            Date.now() - st.mtimeMs < 60000)
-          return;
-        const socket = net.connect(path.join(dir, 'b.sock'));
-        socket.unref();
-        socket.on('connect', () => socket.destroy());
-        socket.on('error', ({ code }) => {
-          if (code === 'ECONNREFUSED' || code === 'ENOENT')
-            fs.rm(dir, { recursive: true, force: true }, () => {});
-        });
-      });
-    }
-  });
-}
-
-let swept = false;
-
 function directory() {
-  if (!swept) sweep();
-  swept = true;
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), PREFIX)); // 0700
   if (Buffer.byteLength(dir) > 90) {
     fs.rmdirSync(dir);
@@ -209,12 +181,13 @@ class Gateway extends EventEmitter {
     this.dir = directory();
     this.socket = path.join(this.dir, 'b.sock');
     this.file = path.join(this.dir, 'penstock.conf');
+    this.at = null;
     this.child = null;
     this.ending = false;
     this.stderr = '';
     this.onExit = () => {
       if (this.child) this.child.kill('SIGTERM');
-      this.remove();
+      else this.remove();
     };
     process.once('exit', this.onExit);
     try {
@@ -231,11 +204,14 @@ class Gateway extends EventEmitter {
       { mode: 0o600 });
   }
 
-  // fd: the listening socket, or -1 for a path.
+  // fd: the listening socket, from which nobody is taken before accept(); or
+  // -1 for a path.
   start(address, fd) {
-    this.write(address);
+    this.address = address;
+    this.write(fd === -1 ? address : null);
     const stdio = ['ignore', 'ignore', 'pipe', 'pipe'];
-    const env = { ...process.env, PENSTOCK_LIFELINE: String(FIRST_FD) };
+    const env = { ...process.env, PENSTOCK_LIFELINE: String(FIRST_FD),
+      PENSTOCK_PRIVATE: this.dir };
     for (const name of ['LISTEN_FDS', 'LISTEN_PID', 'PENSTOCK_SOCKET'])
       delete env[name];
     delete env.PENSTOCK_INHERIT;
@@ -262,6 +238,11 @@ class Gateway extends EventEmitter {
       : Object.assign(new Error(`the gateway ended (${signal || code})${
         this.stderr ? `: ${this.stderr.trim()}` : ''}`),
       { code: 'ERR_PENSTOCK_GATEWAY' })));
+  }
+
+  accept() {
+    this.write(this.address);
+    if (this.child) this.child.kill('SIGHUP');
   }
 
   ended(error) {
@@ -299,6 +280,7 @@ class Gateway extends EventEmitter {
     });
   }
 
+  // What a child that runs does itself.
   remove() {
     process.off('exit', this.onExit);
     fs.rmSync(this.dir, { recursive: true, force: true });
@@ -330,73 +312,98 @@ function backlogOf(args) {
   return numbers[0] || 511;
 }
 
-// Bind as args, those of net.Server.listen(), say, and start(address, fd) at
-// once, before anybody is accepted here.  Resolves with net.Server.address().
+// The port is ours: start the gateway with it, before anybody is accepted here.
+// Returns where it is, and the mode of a path.
+function handOver(gateway, server) {
+  const at = server.address();
+  const handle = server._handle;
+  if (isPipe(at)) {
+    if (at.startsWith('\0'))
+      throw new TypeError('the gateway has no abstract sockets');
+    const mode = fs.statSync(at).mode & 0o777;
+    server.close();
+    gateway.start(listenWords(at, gateway.options), -1);
+    return { at, mode };
+  }
+  if (!handle || !(handle.fd >= 0))
+    throw Object.assign(new Error('the port belongs to the primary of the ' +
+      'cluster: set cluster.schedulingPolicy = cluster.SCHED_NONE there'),
+    { code: 'ERR_PENSTOCK_CLUSTER' });
+  gateway.start(listenWords(at, gateway.options), handle.fd);
+  // Before the next accept, but after all who hear 'listening'.
+  process.nextTick(() => {
+    if (Object.hasOwn(handle, 'close')) {
+      // Of a cluster's worker: the primary counts us in until the end.
+      Object.getPrototypeOf(handle).close.call(handle);
+      gateway.once('exit', () => handle.close());
+    } else {
+      server.close();
+    }
+  });
+  return { at, mode: 0 };
+}
+
+// Throws what net.Server.listen() throws; else a promise.
 function bind(gateway, args) {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer((socket) => socket.destroy());
-    const given = args.filter((x) => typeof x !== 'function');
+  const server = net.createServer((socket) => socket.destroy());
+  const bound = new Promise((resolve, reject) => {
     server.once('error', reject);
     server.once('listening', () => {
-      const at = server.address();
-      const handle = server._handle;
       try {
-        if (isPipe(at)) {
-          if (at.startsWith('\0'))
-            throw new TypeError('the gateway has no abstract sockets');
-          const mode = fs.statSync(at).mode & 0o777;
-          server.close();
-          gateway.start(listenWords(at, gateway.options), -1);
-          resolve({ at, mode });
-          return;
-        }
-        if (!handle || !(handle.fd >= 0))
-          throw Object.assign(new Error('the port belongs to the cluster\'s ' +
-            'primary: set cluster.schedulingPolicy = cluster.SCHED_NONE ' +
-            'there'), { code: 'ERR_PENSTOCK_CLUSTER' });
-        gateway.start(listenWords(at, gateway.options), handle.fd);
-        // Of a cluster's worker: the primary still counts us in.
-        if (Object.hasOwn(handle, 'close')) {
-          Object.getPrototypeOf(handle).close.call(handle);
-          gateway.once('exit', () => handle.close());
-        } else {
-          server.close();
-        }
-        resolve({ at, mode: 0 });
+        resolve(handOver(gateway, server));
       } catch (e) {
         server.close();
         reject(e);
       }
     });
-    server.listen(...given);
+  });
+  server.listen(...args);
+  gateway.at = server.address(); // null while a name is looked up
+  return bound;
+}
+
+function linked(gateway, backend) {
+  const workers = gateway.options.workers || 1;
+  return new Promise((resolve, reject) => {
+    const onLink = (n) => {
+      if (n < workers) return;
+      backend.off('link', onLink);
+      gateway.off('exit', onExit);
+      resolve();
+    };
+    const onExit = (e) => {
+      backend.off('link', onLink);
+      reject(e || new Error('the gateway was ended'));
+    };
+    backend.on('link', onLink);
+    gateway.once('exit', onExit);
   });
 }
 
-// options: tls (as tls.createServer has them), deflate, maxMessage, origin,
-// workers, keepAliveTimeout; http, server (lines of configuration).
-async function openGateway(backend, args, options) {
+// args: of net.Server.listen(); options: tls (as tls.createServer has them),
+// deflate, maxMessage, origin, workers, keepAliveTimeout, logLevel; http,
+// server (lines of configuration).  Throws, or { gateway, ready }, a promise;
+// gateway.at is what address() says.
+function openGateway(backend, args, options) {
   const gateway = new Gateway({ ...options, backlog: backlogOf(args) });
+  const served = backend.serve({ path: gateway.socket, exclusive: true });
+  served.catch(() => {});
   try {
-    await backend.serve({ path: gateway.socket, exclusive: true });
-    const { at, mode } = await bind(gateway, args);
-    await new Promise((resolve, reject) => {
-      const workers = options.workers || 1;
-      const onLink = (n) => {
-        if (n < workers) return;
-        backend.off('link', onLink);
-        gateway.off('exit', onExit);
-        resolve();
-      };
-      const onExit = (e) => {
-        backend.off('link', onLink);
-        reject(e || new Error('the gateway was ended'));
-      };
-      backend.on('link', onLink);
-      gateway.once('exit', onExit);
-    });
+    const bound = bind(gateway, args);
+    return { gateway, ready: finish(gateway, backend, served, bound) };
+  } catch (e) {
+    gateway.end();
+    throw e;
+  }
+}
+
+async function finish(gateway, backend, served, bound) {
+  try {
+    const [{ at, mode }] = await Promise.all([bound, served]);
+    await linked(gateway, backend);
     if (mode) fs.chmodSync(at, mode);
+    else gateway.accept();
     gateway.at = at;
-    return gateway;
   } catch (e) {
     await gateway.end();
     throw e;

@@ -480,6 +480,13 @@ class Link {
     }
   }
 
+  // Of all its clients.
+  endAll() {
+    for (const f of [...this.flows])
+      if (f instanceof Conn) f.terminate();
+      else f.abort();
+  }
+
   goaway(mode, graceMs) {
     if (!this.ready || this.dead) return;
     this.out.frame(TYPE.GOAWAY, 0,

@@ -3,6 +3,7 @@
 // What an http.Server takes for a connection.  It has no descriptor: a request
 // or a session of the gateway is behind it.
 const { Duplex } = require('stream');
+const tls = require('tls');
 
 const HOP = new Set(['connection', 'keep-alive', 'transfer-encoding',
   'upgrade', 'proxy-connection']);
@@ -26,6 +27,12 @@ class VirtualSocket extends Duplex {
     this.bytesFed = 0;
     this.bytesTaken = 0;
     this.on('error', () => {}); // who listens is told besides
+  }
+
+  // What the gateway has decrypted is not to be decrypted again.
+  arrive() {
+    this.server.emit(this.server instanceof tls.Server ? 'secureConnection'
+      : 'connection', this);
   }
 
   get bytesRead() { return this.bytesFed; }

@@ -183,7 +183,7 @@ function upgradeHandlers(server) {
   const begin = (conn) => {
     conn.sink = null;
     conn.onGone = () => conn.socket.left();
-    server.emit('connection', new UpgradeSocket(server, conn));
+    new UpgradeSocket(server, conn).arrive();
   };
   const tell = (name) => (conn, a, b, c) => {
     if (conn.sink && conn.sink[name]) conn.sink[name](conn, a, b, c);

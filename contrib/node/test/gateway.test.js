@@ -197,8 +197,7 @@ test('it ends with its parent', { skip }, async (t) => {
         return true;
       }
     });
-    assert.strictEqual(fs.existsSync(dir), signal === 'SIGKILL');
-    fs.rmSync(dir, { recursive: true, force: true });
+    assert.strictEqual(fs.existsSync(dir), false);
   }
 });
 
