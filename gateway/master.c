@@ -54,6 +54,25 @@ static const char *message_path(struct message *msg, char path[SPAWN_PATH_MAX])
     return path;
 }
 
+/* Once a minute: a worker that hangs while others publish would fill the log
+ * with this. */
+static void say_lost(struct process *p)
+{
+    uint64_t skipped;
+
+    if (!log_limit_pass(&p->noise, &skipped))
+        return;
+    if (skipped)
+        log_write(&log_process, LEVEL_ERROR,
+                  "worker process %d is slow, a publication is lost, and %llu "
+                  "since it was last said",
+                  (int)p->pid, (unsigned long long)skipped);
+    else
+        log_write(&log_process, LEVEL_ERROR,
+                  "worker process %d is slow, a publication is lost",
+                  (int)p->pid);
+}
+
 /* What one worker has for all others. */
 static void relay(struct master *m, struct process *from, int fd)
 {
@@ -63,9 +82,7 @@ static void relay(struct master *m, struct process *from, int fd)
         if (p == from || p->channel == -1)
             continue;
         if (!process_relay(p, fd))
-            log_write(&log_process, LEVEL_ERROR,
-                      "worker process %d is slow, a publication is lost",
-                      (int)p->pid);
+            say_lost(p);
         else if (process_tell(p, m->current, m->bundle) == -1)
             lose_channel(m, p);
     }

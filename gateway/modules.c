@@ -4,6 +4,7 @@
 #include "bridge/conf.h"
 #include "bridge/exchange.h"
 #include "bridge/limits.h"
+#include "bridge/operate.h"
 #include "bridge/pool.h"
 #include "bridge/publish.h"
 #include "bridge/upgrade.h"
@@ -94,6 +95,7 @@ struct conf_module *const gateway_modules[] = {
     &websocket_module,
     &websocket_limits_module,
     &backend_pass_module,
+    &operate_module,
     &publish_module,
     &tuning_module,
     &encoding_module,

@@ -11,6 +11,7 @@
 #define PENSTOCK_GATEWAY_PROCESS_H
 
 #include "base/list.h"
+#include "base/log.h"
 #include "serve/generation.h"
 
 struct process {
@@ -31,7 +32,8 @@ struct process {
     bool wants_reopen, wants_quit, wants_stop;
     int *relays; /* memfds of other workers, to be told in order */
     size_t relays_n;
-    bool stuck; /* its channel is full: wait for POLLOUT */
+    struct log_limit noise; /* about those that it will not be told */
+    bool stuck;             /* its channel is full: wait for POLLOUT */
 };
 
 /* One backend that it is to be told of. */

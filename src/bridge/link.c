@@ -92,6 +92,7 @@ static void end(struct link *l)
     stream_close(l->stream);
     logs_fini(l);
     claim_forget_link(l);
+    stats_forget_link(l);
     counters_add(&l->backend->pool->counters.data, &l->counters);
     if (!list_is_empty(&l->sessions) && !l->backend->pool->retired)
         log_notice(link_log(l), "%zu clients lose their backend", l->clients_n);
@@ -112,6 +113,7 @@ void link_fail(struct link *l, enum sluice_error code, unsigned type,
     if (l->state == LINK_CLOSED || l->failing)
         return;
     l->failing = true;
+    l->backend->pool->counters.links_lost++;
     if (log_limit_pass(&l->backend->noise, &skipped))
         log_err(link_log(l), "backend broke the protocol: %s: %s in %s frame",
                 sluice_error_name(code), why, sluice_type_name(type));
@@ -186,6 +188,7 @@ void link_client_gone(struct link *l)
 
 static void lost_silently(struct link *l, uint64_t silent_ms)
 {
+    l->backend->pool->counters.links_lost++;
     log_err(link_log(l), "backend was silent for %llu ms, link given up",
             (unsigned long long)silent_ms);
     link_send_error(l, 0, SLUICE_ERROR_TIMEOUT, 0, SLUICE_SEVERITY_LINK, 0,
@@ -249,6 +252,7 @@ static void on_end(void *owner, enum stream_end what, int error)
     struct link *l = owner;
     uint64_t skipped;
 
+    l->backend->pool->counters.links_lost += !l->bye;
     if (l->bye)
         log_info(link_log(l), "backend said goodbye");
     else if (!log_limit_pass(&l->backend->noise, &skipped))
@@ -381,6 +385,7 @@ struct link *link_create(struct backend *b)
     list_init(&l->starved);
     list_init(&l->streams);
     list_init(&l->claims);
+    list_init(&l->inquiries);
     l->ack_task.run = link_run_acks;
     l->wake_task.run = link_run_wake;
     l->move_task.run = link_run_moves;

@@ -10,6 +10,7 @@
 #include "bridge/session.h"
 #include "claim.h"
 #include "drain.h"
+#include "serve/stats.h"
 
 enum {
     BACKOFF_MIN_MS = 100,
@@ -310,6 +311,7 @@ static void begin(struct loop *loop, unsigned process, uint64_t epoch)
     list_init(&bridge.pools);
     list_init(&bridge.sessions);
     slots_init(&bridge.slots, process);
+    stats_join();
 }
 
 void bridge_adopt(struct loop *loop, struct generation *g, unsigned process,

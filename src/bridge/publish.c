@@ -1,27 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bridge/publish.h"
 
-#include <errno.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/utf8.h"
 #include "bridge/conf.h"
 #include "bridge/session.h"
+#include "relay.h"
 #include "serve/core.h"
 
 enum {
     HEAD_SIZE = 4, /* of a relayed publication: opcode, 0, two lengths below */
     NAMES_SIZE = 4 /* u16 of the pool's name, u16 of the channel's */
 };
-
-static struct {
-    bridge_relay_fn *send;
-    void *owner;
-} relay;
 
 /* ---- to the members here ---- */
 
@@ -41,43 +32,18 @@ static void share(struct str pool, struct str channel, unsigned opcode,
 
 /* ---- to the other workers ---- */
 
-void bridge_set_relay(bridge_relay_fn *send, void *owner)
-{
-    relay.send = send;
-    relay.owner = owner;
-}
-
-static bool write_all(int fd, struct str s)
-{
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n <= 0)
-            return false;
-        s = str_slice(s, (size_t)n, s.n);
-    }
-    return true;
-}
-
 static bool send_on(struct str pool, struct str channel, unsigned opcode,
                     struct str data)
 {
     char head[HEAD_SIZE + NAMES_SIZE] = {(char)opcode};
+    struct str parts[] = {str_n(head, sizeof head), pool, channel, data};
 
-    if (!relay.send)
-        return true;
-    int fd = memfd_create("publication", MFD_CLOEXEC);
-    if (fd == -1)
-        return false;
     le16_put(head + HEAD_SIZE, (uint16_t)pool.n);
     le16_put(head + HEAD_SIZE + 2, (uint16_t)channel.n);
-    bool ok = write_all(fd, str_n(head, sizeof head)) && write_all(fd, pool) &&
-              write_all(fd, channel) && write_all(fd, data) &&
-              relay.send(relay.owner, fd);
-    close(fd);
-    return ok;
+    return relay_send(parts, COUNT(parts));
 }
 
-static void take(struct str all)
+void publish_take(struct str all)
 {
     if (all.n < HEAD_SIZE + NAMES_SIZE)
         return;
@@ -91,23 +57,6 @@ static void take(struct str all)
     share(str_slice(rest, 0, pool_n),
           str_slice(rest, pool_n, pool_n + channel_n), opcode,
           str_slice(rest, pool_n + channel_n, rest.n));
-}
-
-void bridge_relayed(int fd)
-{
-    struct stat st;
-
-    if (!bridge.loop || fstat(fd, &st) == -1 || st.st_size <= 0)
-        return;
-    size_t n = (size_t)st.st_size;
-    void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED) {
-        log_errno(&log_process, LEVEL_ALERT, errno,
-                  "publication of another worker can not be read");
-        return;
-    }
-    take(str_n(p, n));
-    munmap(p, n);
 }
 
 /* ---- the request ---- */

@@ -240,6 +240,7 @@ struct session *session_create(struct request *r,
     s->stream_threshold = (uint32_t)conf->stream_threshold;
     s->event_mask = SLUICE_EVENT_OPENED;
     s->state_ms = (uint32_t)clock_now_ms();
+    s->born_s = (uint32_t)(clock_now_ms() / 1000);
     timer_init(&s->timer, on_timer);
     list_push_back(&bridge.sessions, &s->all);
     bridge.live++;
@@ -503,7 +504,8 @@ void session_abort(struct session *s, enum ending ending)
         return;
     }
     finish(s, ending);
-    die(s, ending == ENDING_TERMINATED || stream_queued(s->stream) > 0);
+    die(s, ending == ENDING_TERMINATED || ending == ENDING_KILLED ||
+               stream_queued(s->stream) > 0);
     session_wake(s);
 }
 

@@ -40,6 +40,7 @@ enum {
                                    backend before clients are read no more */
     LINK_QUEUE_HARD = 16 << 20, /* and before it is given up */
     LINK_PREDECESSORS_MAX = 16,
+    LINK_INQUIRIES_MAX = 4,    /* STATS_REQ of all processes at a time */
     LINK_GRACE_MORE_MS = 1000, /* than a backend asked for, for its BYE */
 };
 
@@ -146,6 +147,8 @@ struct link {
     size_t clients_n;      /* in both */
     struct list streams;   /* bstream.on_link: those under way */
     size_t streams_n;
+    struct list inquiries; /* stats.c's */
+    size_t inquiries_n;
     struct list claims; /* claim.c's */
     size_t claims_n;
     struct list owing;   /* link_client.owing: credit to return */
@@ -198,6 +201,7 @@ struct backend {
 struct pool_counters {
     uint64_t sessions, exchanges;
     uint64_t refused, evicted; /* by max_clients */
+    uint64_t links_lost;       /* that ended without a BYE */
     struct link_counters data; /* of links that have ended */
 };
 

@@ -3,9 +3,10 @@
  * bridge/publish.h - websocket_publish: an HTTP request is a message for a
  * channel.
  *
- * The members may be at any worker.  A publication for the others is written
- * into a memfd and handed to a function of the gateway, which brings it to
- * bridge_relayed() in each of them.
+ * The members may be at any worker.  A publication for the others, and whatever
+ * else a worker has for them (src/bridge/relay.h), is written into a memfd and
+ * handed to a function of the gateway, which brings it to bridge_relayed() in
+ * each of them.
  */
 #ifndef PENSTOCK_BRIDGE_PUBLISH_H
 #define PENSTOCK_BRIDGE_PUBLISH_H

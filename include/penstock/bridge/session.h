@@ -107,6 +107,7 @@ struct session {
     uint32_t active_ms;  /* the backend sent something */
     uint32_t pinged_ms;  /* our ping without an answer; 0: none */
     uint32_t ping_token; /* what it said: when it was sent; 0: none */
+    uint32_t born_s;     /* monotonic seconds */
     uint32_t rtt_us;     /* of the last ping that was answered; 0: none */
 
     uint32_t event_mask;

@@ -19,6 +19,11 @@ struct stats {
 /* Make the memory; before the first worker is forked. */
 void stats_start(void);
 
+/* This process is a worker: others that look for workers find it. */
+void stats_join(void);
+/* The pids of the other ones that live, at most max; how many. */
+size_t stats_others(int *pids, size_t max);
+
 /* A client came; what it is doing changed; it went. */
 void stats_accepted(void);
 void stats_client(struct client *c);

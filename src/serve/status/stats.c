@@ -81,6 +81,25 @@ static struct place *mine(void)
     return own = take_place();
 }
 
+void stats_join(void)
+{
+    mine();
+}
+
+size_t stats_others(int *pids, size_t max)
+{
+    int self = getpid();
+    size_t n = 0;
+
+    mine();
+    for (size_t i = 0; i < PLACES && n < max; i++) {
+        int pid = atomic_load(&places[i].pid);
+        if (pid && pid != self && !is_dead(pid))
+            pids[n++] = pid;
+    }
+    return n;
+}
+
 /* A place has one writer: no locked instruction is needed. */
 static void add(_Atomic uint64_t *counter, uint64_t n)
 {
