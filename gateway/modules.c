@@ -149,4 +149,5 @@ void modules_start(void)
     tls_start();
     stats_start();
     request_set_upgrade(bridge_upgrade);
+    request_set_upgrade_refused(bridge_upgrade_refused);
 }

@@ -243,6 +243,16 @@ static const struct directive backend_directives[] = {
                 "response.",
     },
     {
+        .name = "conn_events",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = FIELD(conn_events),
+        .default_text = "off",
+        .help = "Is a backend with an app that asks for it (CONN) told of "
+                "every connection to this server, whatever it is for.",
+    },
+    {
         .name = "allow_raw",
         .contexts = CONF_BACKEND,
         .arity = ARGS_FLAG,

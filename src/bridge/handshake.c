@@ -3,6 +3,7 @@
 #include "offer.h"
 
 #include "base/check.h"
+#include "events.h"
 #include "fields.h"
 #include "http/authority.h"
 #include "serve/access_log.h"
@@ -260,7 +261,8 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
         return -SLUICE_ERROR_BAD_STATE;
     if (a.tunnel)
         return tunnel_accept(s, &a);
-    if (!s->stream) {
+    bool handshook = !s->stream;
+    if (handshook) {
         rc = collect_fields(s, a.tlvs, &fields, &protocol);
         /* Before the 101, so that the client misses nothing after it. */
         if (rc == 0)
@@ -269,6 +271,7 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
             buf_fini(&fields);
             return rc;
         }
+        events_state(s, TOLD_HANDSHAKING, TOLD_OPENING);
         if (!protocol.n && s->conf->protocol_required)
             protocol = handshake_best_offer(s);
         handshake_accept(s, protocol, fields.p, fields.n);
@@ -282,6 +285,8 @@ int upgrade_accepted(struct session *s, const struct sluice_frame *f)
     if (state.n && (rc = keep_state(s, state)) < 0)
         return rc;
     session_apply_options(s, a.tlvs);
+    events_state(s, TOLD_CONNECTED,
+                 handshook ? TOLD_HANDSHAKING : TOLD_OPENING);
     if (s->event_mask & SLUICE_EVENT_OPENED)
         link_send_empty(s->link, SLUICE_OPENED, 0, s->cid);
     session_wake(s);

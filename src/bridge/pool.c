@@ -10,6 +10,8 @@
 #include "bridge/session.h"
 #include "claim.h"
 #include "drain.h"
+#include "events.h"
+#include "serve/accepted.h"
 #include "serve/stats.h"
 
 enum {
@@ -334,6 +336,7 @@ void bridge_adopt(struct loop *loop, struct generation *g, unsigned process,
         if (!p->retired && !pool_conf_find(g, p->name))
             retire_pool(p, p->conf->set.drain_timeout_ms);
     }
+    events_adopt();
     LIST_EACH(item, after, &bridge.sessions)
     {
         session_adopt(CONTAINER(item, struct session, all), g);
@@ -407,6 +410,7 @@ void bridge_stop(void)
     if (!bridge.loop)
         return;
     bridge.draining = true;
+    accepted_hook = NULL;
     while (!list_is_empty(&bridge.sessions))
         session_destroy_now(
             CONTAINER(bridge.sessions.next, struct session, all));

@@ -27,18 +27,6 @@ const char *session_state_name(enum session_state state)
     return state_names[state];
 }
 
-/* EV_STATE; of the end it hears by CLOSED. */
-static void tell_state(struct session *s, enum session_state state)
-{
-    if (!(s->event_mask & SLUICE_EVENT_STATE) || !s->link ||
-        s->state == state || state >= SESSION_LINGERING)
-        return;
-    struct sluice_state m = {
-        .cid = s->cid, .now = (uint8_t)state, .before = s->state};
-    sluice_state_put(&s->link->scratch, &m);
-    link_send_scratch(s->link);
-}
-
 void session_set_state(struct session *s, enum session_state state)
 {
     log_debug(&s->log, "session %s -> %s", state_names[s->state],
@@ -46,7 +34,6 @@ void session_set_state(struct session *s, enum session_state state)
     if (s->link)
         logs_tell(s->link, session_client(s), LEVEL_DEBUG, "session %s -> %s",
                   state_names[s->state], state_names[state]);
-    tell_state(s, state);
     s->state = (uint8_t)state;
     s->state_ms = (uint32_t)clock_now_ms();
 }

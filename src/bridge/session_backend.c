@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
+#include "events.h"
 
 enum loss_mode session_loss_mode(const struct session *s)
 {
@@ -100,6 +101,7 @@ static void tell_backend(struct session *s)
         c.error = (uint16_t)s->stream->error;
     if (s->close_reason)
         c.reason = str_n(s->close_reason->bytes, s->close_reason->n);
+    events_state(s, TOLD_CLOSED, s->accepted ? TOLD_CONNECTED : TOLD_OPENING);
     sluice_closed_put(&s->link->scratch, &c);
     link_send_scratch(s->link);
 }

@@ -67,6 +67,14 @@ question_of(struct request *r, const struct websocket_conf *conf)
     };
 }
 
+/* What was wrong, for who wants to know. */
+static int refused(struct request *r, const struct websocket_conf *conf,
+                   int status, enum sluice_error code, const char *why)
+{
+    events_refused(conf->pool->name, r, code, why);
+    return status;
+}
+
 static int refuse_malformed(struct request *r,
                             const struct websocket_conf *conf, int status,
                             const char *why)
@@ -87,7 +95,9 @@ static int refuse_malformed(struct request *r,
         response_add(r, STR("Allow"), STR("GET"));
     if (status == 400)
         r->keep_alive = false;
-    return status;
+    return refused(
+        r, conf, status,
+        status == 426 ? SLUICE_ERROR_VERSION : SLUICE_ERROR_HANDSHAKE, why);
 }
 
 static int check_origin(struct request *r, const struct websocket_conf *conf,
@@ -104,7 +114,10 @@ static int check_origin(struct request *r, const struct websocket_conf *conf,
     log_write(&r->log, conf->origin_report ? LEVEL_WARN : LEVEL_ERROR,
               "origin \"%.*s\" %s", STR_ARG(origin),
               conf->origin_report ? "would be refused" : "is not allowed");
-    return conf->origin_report ? 0 : 403;
+    if (conf->origin_report)
+        return 0;
+    return refused(r, conf, 403, SLUICE_ERROR_DENIED,
+                   "the origin is not allowed");
 }
 
 static int check_offers(struct request *r, const struct websocket_conf *conf,
@@ -122,7 +135,8 @@ static int check_offers(struct request *r, const struct websocket_conf *conf,
     if (!conf->protocol_required || agreed)
         return 0;
     log_info(&r->log, "client offers no subprotocol that is required here");
-    return 400;
+    return refused(r, conf, 400, SLUICE_ERROR_HANDSHAKE,
+                   "no subprotocol that is required is offered");
 }
 
 /* The handshake is complete: make a session of it. */
@@ -142,6 +156,7 @@ static int begin(struct request *r, const struct websocket_conf *conf,
     if (!status)
         status = upgrade_offer(s);
     if (status) {
+        events_refused_with(conf->pool->name, r, status);
         r->handler = NULL;
         r->handler_state = NULL;
         s->request = NULL;
@@ -217,11 +232,6 @@ int bridge_upgrade(struct request *r)
     struct ws_handshake *hs = arena_calloc(r->arena, sizeof *hs);
     int rc = check_all(r, conf, &q, hs);
     if (rc) {
-        pool_tell_refused(conf->pool->name, r,
-                          rc == 403 ? SLUICE_ERROR_DENIED
-                                    : SLUICE_ERROR_HANDSHAKE,
-                          rc == 403 ? "the origin is not allowed"
-                                    : "the handshake is not valid");
         /* Eight bytes follow that are no request. */
         if (q.key1_count || q.key2_count)
             r->keep_alive = false;
@@ -230,6 +240,17 @@ int bridge_upgrade(struct request *r)
     if (hs->framing == &ws_framing_76)
         return wait_for_secret(r, hs);
     return begin(r, conf, hs);
+}
+
+void bridge_upgrade_refused(struct request *r, unsigned status)
+{
+    const struct websocket_conf *conf = request_conf(r, &websocket_module);
+
+    if (!conf->pool)
+        return;
+    struct ws_handshake_request q = question_of(r, conf);
+    if (ws_handshake_is_wanted(&q))
+        events_refused_with(conf->pool->name, r, status);
 }
 
 /* ---- to the backend ---- */
@@ -333,8 +354,10 @@ unsigned upgrade_offer(struct session *s)
         }
         if (!s->stream)
             session_set_state(s, SESSION_OPENING);
-        if (send_open(s))
+        if (send_open(s)) {
+            events_state(s, TOLD_OPENING, TOLD_NONE);
             return 0;
+        }
         log_err(&s->log, "handshake is too big for the backend's frames");
         session_unbind(s);
         return 431;
@@ -369,8 +392,10 @@ bool upgrade_pass(struct session *s)
     s->close_code = 0;
     if (session_bind(s, l, next)) {
         session_set_state(s, SESSION_OPENING);
-        if (send_open(s))
+        if (send_open(s)) {
+            events_state(s, TOLD_OPENING, TOLD_NONE);
             return true;
+        }
         session_unbind(s);
     }
     session_fail(s, ENDING_NOT_OFFERED);

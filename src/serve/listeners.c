@@ -2,10 +2,12 @@
 #include "serve/listeners.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "exchange.h"
+#include "serve/accepted.h"
 #include "serve/cache.h"
 #include "serve/http1.h"
 
@@ -26,6 +28,22 @@ void listeners_init(struct listeners *ls, struct loop *loop, unsigned worker,
     list_init(&ls->clients);
 }
 
+static void tell_accepted(const struct listener_slot *slot, int fd,
+                          const struct address *remote)
+{
+    struct accepted a = {.remote = remote, .tls = slot->listen->ssl};
+    struct sockaddr_storage sa;
+    socklen_t length = sizeof sa;
+    const struct listen *l = slot->listeners->generation->listens;
+
+    for (; l && l != slot->listen; l = l->next)
+        a.listener++;
+    if (getsockname(fd, (struct sockaddr *)&sa, &length) == -1)
+        return;
+    address_from_sockaddr(&a.local, (struct sockaddr *)&sa, length);
+    accepted_hook(&a);
+}
+
 static void on_accept(void *owner, int fd, const struct address *remote)
 {
     struct listener_slot *slot = owner;
@@ -41,6 +59,8 @@ static void on_accept(void *owner, int fd, const struct address *remote)
         return;
     }
     ls->handled++;
+    if (accepted_hook && slot->listen)
+        tell_accepted(slot, fd, remote);
     client_accept(ls, slot, fd, remote);
 }
 

@@ -29,6 +29,21 @@ void request_set_upgrade(upgrade_fn *upgrade)
     upgrade_hook = upgrade;
 }
 
+static upgrade_refused_fn *refused_hook;
+
+void request_set_upgrade_refused(upgrade_refused_fn *refused)
+{
+    refused_hook = refused;
+}
+
+/* The verdict of a step. */
+static int noted(struct request *r, int verdict)
+{
+    if (verdict >= 400 && r->head.upgrade && refused_hook && !request_is_sub(r))
+        refused_hook(r, (unsigned)verdict);
+    return verdict;
+}
+
 /* ---- keep-alive ---- */
 
 /* MSIE 6 and old Safari mishandle kept connections after a POST. */
@@ -210,7 +225,7 @@ static int run_steps(struct request *r)
         if (verdict == VERDICT_PENDING)
             hold_body(r);
         if (verdict != VERDICT_DECLINED)
-            return verdict;
+            return noted(r, verdict);
     }
     return run_handler(r);
 }
@@ -228,6 +243,8 @@ void request_go_on(struct request *r, int verdict)
     if (verdict == VERDICT_DECLINED) {
         r->step++;
         verdict = run_steps(r);
+    } else {
+        noted(r, verdict);
     }
     request_finish(r, verdict);
 }

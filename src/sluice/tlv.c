@@ -47,6 +47,7 @@ static int check_value(const struct sluice_tlv *t)
     case SLUICE_TAG_RESUME_OF:
         return sluice_tlv_get_u64(t, &u64);
     case SLUICE_TAG_REMOTE_PORT:
+    case SLUICE_TAG_LOCAL_PORT:
         return sluice_tlv_get_u16(t, &u16);
     case SLUICE_TAG_HEADER:
         return sluice_tlv_get_header(t, &name, &value);

@@ -77,6 +77,7 @@ struct pool_settings {
     bool drain_is_set;
     uint64_t log_rate;  /* lines a second, of a link to the log and back */
     bool debug;         /* debugging may be told to backends and clients */
+    bool conn_events;   /* connections may be told to it (CONN) */
     bool allow_raw;     /* it may make frames to clients itself */
     bool allow_tunnel;  /* it may speak with clients itself */
     bool cross_backend; /* broadcasts reach clients of its siblings */

@@ -30,7 +30,6 @@ enum {
     SESSION_LOSS_POOL = 0xff,
 };
 
-/* The numbers up to FLUSHING are STATE's. */
 enum session_state {
     SESSION_OPENING = 0, /* OPEN is sent, its answer is awaited */
     SESSION_REJECTING,   /* REJECT is here, its body is still coming */

@@ -10,5 +10,7 @@
 /* For request_set_upgrade(): takes WebSocket handshakes at locations with
  * websocket_pass, declines everything else. */
 int bridge_upgrade(struct request *r);
+/* What might have been one was refused before. */
+void bridge_upgrade_refused(struct request *r, unsigned status);
 
 #endif

@@ -18,4 +18,9 @@ typedef int upgrade_fn(struct request *r);
 /* Set once at start by the gateway (bridge registers itself); NULL: none. */
 void request_set_upgrade(upgrade_fn *upgrade);
 
+/* A request with an Upgrade field was refused with this status before any
+ * handler was asked (access, limits). */
+typedef void upgrade_refused_fn(struct request *r, unsigned status);
+void request_set_upgrade_refused(upgrade_refused_fn *refused);
+
 #endif

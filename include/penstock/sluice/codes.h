@@ -162,6 +162,7 @@ enum sluice_tag {
     SLUICE_TAG_MAX_CLIENTS = 0x29,    /* u32 */
     SLUICE_TAG_KEY = 0x2c,
     SLUICE_TAG_REMOTE_PORT = 0x2d, /* u16 */
+    SLUICE_TAG_LOCAL_PORT = 0x2e,  /* u16 */
 };
 
 /* Inside SLUICE_TAG_TLS. */
