@@ -558,7 +558,7 @@ static void tells_nothing_of_others(void **state)
     } cases[] = {
         {"no such client", SLUICE_STATS_CLIENT, 77,
          SLUICE_ERROR_NO_SUCH_CLIENT},
-        {"all processes", SLUICE_STATS_INSTANCE, 0, SLUICE_ERROR_UNSUPPORTED},
+        {"nobody", SLUICE_STATS_CLIENT, 0, SLUICE_ERROR_NO_SUCH_CLIENT},
     };
     struct fake *b = fake_of(0);
     world_start(1);
