@@ -282,8 +282,8 @@ PSB_API int psb_sendv(psb_client_t *, int binary, const struct iovec *, int n);
 PSB_API int psb_fragment(psb_client_t *, int opcode, const void *, size_t,
                          int last);
 /* One WebSocket frame as it is, for backends with `allow_raw on`: head is its
- * first byte, FIN, RSV and opcode (0 to 2, 9 and 10).  A message that began so
- * goes on so.  -1 also with ENOTSUP (it is not allowed), EBUSY (inside a
+ * first byte, FIN, RSV and opcode (but 8: psb_close()).  A message that began
+ * so goes on so.  -1 also with ENOTSUP (it is not allowed), EBUSY (inside a
  * message), EMSGSIZE, EINVAL. */
 PSB_API int psb_raw(psb_client_t *, unsigned head, const void *, size_t);
 PSB_API int psb_ping(psb_client_t *, const void *, size_t); /* <= 125 */
@@ -350,6 +350,16 @@ PSB_API int psb_broadcast(psb_t *, int app, int binary, const void *, size_t,
                           psb_cid except);
 PSB_API int psb_msend(psb_t *, const psb_cid *, size_t count, int binary,
                       const void *, size_t);
+
+/*
+ * One frame of this first byte to all clients of the app (0: of all apps).  A
+ * whole message without bits (0x81, 0x82) is a psb_broadcast(); anything else
+ * goes to the clients of this backend as psb_raw(), and those that can not have
+ * it now are passed over.  0; 1: some have to wait; -1: EINVAL, or as
+ * psb_broadcast().
+ */
+PSB_API int psb_broadcast_raw(psb_t *, int app, uint8_t head, const void *,
+                              size_t);
 
 /*
  * One message in pieces, to all clients of the app who are there when the first

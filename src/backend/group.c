@@ -73,6 +73,35 @@ int psb_broadcast(psb_t *b, int app, int binary, const void *p, size_t n,
     return result_of(&outcome);
 }
 
+struct raw_frame {
+    uint8_t head;
+    const void *p;
+    size_t n;
+    int result;
+};
+
+static int send_raw(psb_client_t *c, void *arg)
+{
+    struct raw_frame *f = arg;
+
+    if (psb_raw(c, f->head, f->p, f->n) == 1)
+        f->result = 1;
+    return 0;
+}
+
+int psb_broadcast_raw(psb_t *b, int app, uint8_t head, const void *p, size_t n)
+{
+    struct raw_frame f = {.head = head, .p = p, .n = n};
+    bool bad = (head & 0x0f) == 8 || (head & 8 && (!(head & 0x80) || n > 125));
+
+    if (head == 0x81 || head == 0x82)
+        return psb_broadcast(b, app, head == 0x82, p, n, 0);
+    if (app < 0 || (size_t)app > b->apps_n || bad)
+        return psb_refuse(EINVAL);
+    psb_foreach(b, app, send_raw, &f);
+    return f.result;
+}
+
 /* The ids of one gateway process, in frames of what it takes. */
 static void msend_on(struct psb_link *l, struct str ids, struct sluice_msend *m,
                      struct outcome *outcome)

@@ -370,7 +370,7 @@ static int check_raw(const psb_client_t *c, unsigned head, size_t n)
     unsigned opcode = head & 0x0f;
     bool control = opcode >= 8;
 
-    if (head > 0xff || (opcode > 2 && opcode != 9 && opcode != 10) ||
+    if (head > 0xff || opcode == 8 ||
         (control && (!(head & 0x80) || n > SLUICE_CONTROL_MAX)))
         return psb_refuse(EINVAL);
     if (!control && (opcode == 0) != c->out_raw)

@@ -211,31 +211,22 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
 
 /* ---- frames that the backend makes itself ---- */
 
-/* What is reserved stays so, and RSV1 is the extension's: on the first frame of
- * a message, when it was agreed on. */
+/* What is reserved may have a meaning that both ends know; but a message stays
+ * one, a control frame is short, and where permessage-deflate was agreed on
+ * RSV1 is its own: on the first frame of a message. */
 static int check_raw_head(const struct session *s, const struct ws_header *h)
 {
-    bool starts = h->opcode == WS_TEXT || h->opcode == WS_BINARY;
+    bool control = ws_is_control(h->opcode);
 
-    if (h->rsv && !(h->rsv == WS_RSV1 && starts && s->deflate))
+    if (s->deflate && h->rsv & WS_RSV1 && (control || h->opcode == WS_CONT))
         return -SLUICE_ERROR_WS_PROTOCOL;
-    switch (h->opcode) {
-    case WS_TEXT:
-    case WS_BINARY:
-        return s->out_opcode ? -SLUICE_ERROR_BAD_STATE : 0;
-    case WS_CONT:
-        return s->out_raw ? 0 : -SLUICE_ERROR_BAD_STATE;
-    case WS_CLOSE:
-    case WS_PING:
-    case WS_PONG:
-        if (h->fin && h->length <= WS_CONTROL_MAX)
-            return 0;
-        break;
-    }
-    return -SLUICE_ERROR_WS_PROTOCOL;
+    if (control && (!h->fin || h->length > WS_CONTROL_MAX))
+        return -SLUICE_ERROR_WS_PROTOCOL;
+    bool fits = h->opcode == WS_CONT ? s->out_raw : !s->out_opcode;
+    return control || fits ? 0 : -SLUICE_ERROR_BAD_STATE;
 }
 
-/* Text is checked, unless it is compressed. */
+/* Text is checked, unless a bit says that it is something else. */
 static int check_raw_text(struct session *s, const struct ws_header *h,
                           struct str data)
 {
@@ -306,7 +297,7 @@ static void own_raw(struct session *s, const struct ws_header *h,
                     const struct sluice_raw *w)
 {
     put_frame(s, h, w->data.p);
-    if (s->deflate && h->rsv)
+    if (s->deflate && h->rsv & WS_RSV1)
         s->deflate->stale = true; /* the client's window moves on */
     s->out_open = !h->fin;
     if (h->fin)
@@ -342,6 +333,9 @@ int session_take_raw(struct session *s, const struct sluice_frame *f)
     if (rc < 0)
         return rc;
     struct ws_header h = raw_header(&w);
+    /* A reload may have withdrawn it from a link that has the feature. */
+    if (!s->pool->conf->set.allow_raw)
+        return -SLUICE_ERROR_UNSUPPORTED;
     if (!s->stream || !s->accepted)
         return -SLUICE_ERROR_BAD_STATE;
     if (s->close_sent || s->close_waits)

@@ -315,7 +315,7 @@ static const uint8_t likely[] = {
     SLUICE_CLAIM,       SLUICE_UNCLAIM,      SLUICE_GOAWAY,
     SLUICE_ERROR,       SLUICE_REGISTER,     SLUICE_UNREGISTER,
     SLUICE_KEEPALIVE,   SLUICE_ACK,          SLUICE_ACK,
-    SLUICE_NOP,
+    SLUICE_NOP,         SLUICE_RAW,          SLUICE_RAW,
 };
 
 static void put_name(struct buf *out, uint8_t which)
@@ -427,7 +427,10 @@ static void put_frame(struct fake *b, unsigned op)
         cid = how >> 3 & 3;
     unsigned aux = type == SLUICE_CLOSE    ? 1000 + how % 16u
                    : type == SLUICE_GOAWAY ? how % 2u
-                                           : how;
+                   : type == SLUICE_ACCEPT
+                       ? how >> 1 & how & SLUICE_ACCEPT_TUNNEL
+                   : type == SLUICE_RAW ? byte()
+                                        : how;
     put(b, type, flags, aux, cid, buf_str(&payload));
     buf_fini(&payload);
 }
@@ -467,8 +470,9 @@ static void upgrade_client(unsigned how)
 /* What serve does at once when start is done with it. */
 static void request_client(unsigned how)
 {
-    struct paper *p = paper_create("", false);
+    struct paper *p = how & 8 ? paper_stand("") : paper_create("", false);
 
+    p->r.head.upgrade = how & 8;
     p->r.handler = &backend_handler;
     if (how & 1) {
         p->r.head.method = METHOD_POST;
@@ -589,7 +593,7 @@ static void drive_client(void)
 {
     struct paper *p = clients_n ? clients[byte() % clients_n] : NULL;
 
-    if (p && p->stream)
+    if (p && p->stream && (p->r.taken || p->r.handler != &backend_handler))
         drive_session(p);
     else if (p)
         drive_exchange(p);
@@ -687,6 +691,7 @@ static void configure(unsigned how)
     set->cross_backend = !(how & 2);
     set->loss_mode = (enum loss_mode)(how >> 2 & 3);
     set->state_max = 200;
+    set->allow_raw = set->allow_tunnel = true;
     set->client_window = set->reply_window = how & 16 ? 500 : 65536;
     set->link_window_in = set->link_window_out = how & 32 ? 1000 : 1 << 20;
     world.conf.deflate = deflate_defaults;

@@ -488,8 +488,8 @@ static void writes_frames_as_they_are(void **state)
         unsigned head;
         size_t n;
         int error;
-    } bad[] = {{0x83, 0, EINVAL},
-               {0x88, 0, EINVAL},
+    } bad[] = {{0x88, 0, EINVAL},
+               {0x0b, 0, EINVAL},
                {0x09, 0, EINVAL},
                {0x89, 126, EINVAL},
                {0x80, 0, EINVAL},
@@ -513,10 +513,13 @@ static void writes_frames_as_they_are(void **state)
     assert_int_equal(psb_fragment(a.client, 1, "y", 1, 1), -1);
     assert_int_equal(errno, EBUSY);
     assert_int_equal(psb_raw(a.client, 0x89, "p", 1), 0);
+    assert_int_equal(psb_raw(a.client, 0x83, "r", 1), -1);
+    assert_int_equal(errno, EBUSY);
     assert_int_equal(psb_raw(a.client, 0x80, "z", 1), 0);
+    assert_int_equal(psb_raw(a.client, 0xb3, "r", 1), 0);
     assert_int_equal(psb_send(a.client, 0, "y", 1), 0);
     turn(a.b);
-    static const unsigned heads[] = {0x01, 0x89, 0x80};
+    static const unsigned heads[] = {0x01, 0x89, 0x80, 0xb3};
     for (size_t i = 0; i < COUNT(heads); i++) {
         assert_heard(&g, SLUICE_RAW, &f);
         assert_int_equal(f.header.aux, heads[i]);

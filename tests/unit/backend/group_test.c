@@ -159,6 +159,37 @@ static void a_piece_is_sent_to_all_or_to_none(void **state)
     finish(b, g, 2);
 }
 
+/* What bits or control frames say only this backend's own clients can hear. */
+static void one_frame_goes_to_all_of_its_own(void **state)
+{
+    (void)state;
+    struct gateway g[2];
+    struct sluice_frame f;
+    psb_t *b = start(g, 2, SLUICE_FEATURE_RAW);
+
+    gateway_open(&g[0], 1);
+    gateway_open(&g[0], 2);
+    gateway_say(&g[0]);
+    turn(b);
+    assert_int_equal(psb_broadcast_raw(b, 1, 0x81, "x", 1), 0);
+    assert_int_equal(psb_broadcast_raw(b, 0, 0xb1, "y", 1), 0);
+    assert_int_equal(psb_broadcast_raw(b, 1, 0x89, "z", 1), 0);
+    assert_int_equal(psb_broadcast_raw(b, 1, 0x88, "z", 1), -1);
+    assert_int_equal(psb_broadcast_raw(b, 1, 0x09, "z", 1), -1);
+    assert_int_equal(psb_broadcast_raw(b, 2, 0x81, "z", 1), -1);
+    turn(b);
+    assert_heard(&g[0], SLUICE_ACCEPT, &f);
+    assert_heard(&g[0], SLUICE_ACCEPT, &f);
+    assert_heard(&g[0], SLUICE_BROADCAST, &f);
+    assert_heard(&g[1], SLUICE_BROADCAST, &f);
+    for (int i = 0; i < 4; i++) {
+        assert_heard(&g[0], SLUICE_RAW, &f);
+        assert_int_equal(f.header.aux, i < 2 ? 0xb1 : 0x89);
+    }
+    assert_int_equal(gateway_hear(&g[1], &f), 0);
+    finish(b, g, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +198,7 @@ int main(void)
         cmocka_unit_test(large_pieces_are_cut),
         cmocka_unit_test(a_gateway_without_streams_gets_none),
         cmocka_unit_test(a_piece_is_sent_to_all_or_to_none),
+        cmocka_unit_test(one_frame_goes_to_all_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

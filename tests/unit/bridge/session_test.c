@@ -759,7 +759,29 @@ static void writes_frames_that_the_backend_makes(void **state)
     paper_free(p);
 }
 
-static void refuses_frames_that_are_reserved(void **state)
+/* What they mean is for the two ends to know. */
+static void writes_frames_that_are_reserved(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    uint64_t cid;
+    world.pool.set.allow_raw = true;
+    world.hello.features |= SLUICE_FEATURE_RAW;
+    world_start(1);
+    struct paper *p = paper_open(b, &cid);
+    put_raw(b, cid, 0x83, "a", 1);
+    put_raw(b, cid, 0x8b, "b", 1);
+    put_raw(b, cid, 0xf1, "\xff", 1);
+    put_raw(b, cid, 0x07, "c", 1);
+    put_raw(b, cid, 0xa9, "d", 1);
+    put_raw(b, cid, 0xb0, "e", 1);
+    fake_put_data(b, SLUICE_TEXT, 0, cid, "f", 1);
+    fake_send(b);
+    paper_expect(p, "\x83\1a\x8b\1b\xf1\1\xff\x07\1c\xa9\1d\xb0\1e\x81\1f", 21);
+    paper_free(p);
+}
+
+static void refuses_frames_that_break_a_session(void **state)
 {
     (void)state;
     static const struct {
@@ -768,11 +790,10 @@ static void refuses_frames_that_are_reserved(void **state)
         const char *data;
         enum sluice_error code;
     } cases[] = {
-        {"opcode", 0x83, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
-        {"control opcode", 0x8b, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
-        {"RSV1 without extension", 0xc1, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
-        {"RSV2", 0xa1, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
-        {"RSV3", 0x92, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
+        {"a reserved control frame in parts", 0x0b, 0x100, "",
+         SLUICE_ERROR_WS_PROTOCOL},
+        {"a reserved frame in a message", 0x01, 0x83, "",
+         SLUICE_ERROR_BAD_STATE},
         {"a ping in parts", 0x09, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
         {"a close of one byte", 0x88, 0x100, "x", SLUICE_ERROR_WS_PROTOCOL},
         {"nothing to go on", 0x80, 0x100, "", SLUICE_ERROR_BAD_STATE},
@@ -946,7 +967,8 @@ int main(void)
         WORLD_TEST(drops_a_client_that_takes_nothing),
         WORLD_TEST(a_drain_closes_everything_in_good_order),
         WORLD_TEST(writes_frames_that_the_backend_makes),
-        WORLD_TEST(refuses_frames_that_are_reserved),
+        WORLD_TEST(writes_frames_that_are_reserved),
+        WORLD_TEST(refuses_frames_that_break_a_session),
         WORLD_TEST(raw_frames_stay_among_themselves),
         WORLD_TEST(raw_frames_need_permission),
         WORLD_TEST(tells_states_to_who_asks),

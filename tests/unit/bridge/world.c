@@ -531,9 +531,8 @@ struct paper *paper_create(const char *fields, bool old)
     return p;
 }
 
-static struct paper *ask(const char *fields, bool old)
+static void connect_paper(struct paper *p)
 {
-    struct paper *p = paper_create(fields, old);
     int pair[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair),
@@ -541,6 +540,19 @@ static struct paper *ask(const char *fields, bool old)
     p->fd = pair[0];
     p->stream = stream_open(world.loop, pair[1], &session_events, NULL);
     stream_pause(p->stream);
+}
+
+struct paper *paper_stand(const char *fields)
+{
+    struct paper *p = paper_create(fields, false);
+    connect_paper(p);
+    return p;
+}
+
+static struct paper *ask(const char *fields, bool old)
+{
+    struct paper *p = paper_create(fields, old);
+    connect_paper(p);
     p->verdict = bridge_upgrade(&p->r);
     return p;
 }

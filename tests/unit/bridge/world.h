@@ -101,6 +101,8 @@ void paper_free(struct paper *p);
 /* Only a request, of which nobody has heard; without a connection.  old: no
  * key and no version of hybi. */
 struct paper *paper_create(const char *fields, bool old);
+/* The same with a connection. */
+struct paper *paper_stand(const char *fields);
 /* The memory, when the bridge has let go of it. */
 void paper_burn(struct paper *p);
 void paper_send(struct paper *p, const void *bytes, size_t n);
