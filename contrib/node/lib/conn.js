@@ -439,6 +439,10 @@ class Conn extends Flow {
   }
 
   writable() {
+    if (this.tunnel !== null) {
+      this.tunnel.writable();
+      return;
+    }
     this.mayLeave();
     if (this.readyState === OPEN) this.app.call('drain', this);
   }

@@ -4,23 +4,26 @@
 // is a connection of its own, so Node's parser makes what the program gets.
 const { AnswerReader } = require('./answer');
 const { VirtualSocket, HOP } = require('./socket');
+const { Tunnel } = require('./tunnel');
 const { upgradeHandlers } = require('./upgrade');
 
 // The connection is used once, and says so: nothing waits for a next request.
-// A client of HTTP/2 is shown as one of HTTP/1.1.
+// But one that asks for another protocol (allow_tunnel) may become that.  A
+// client of HTTP/2 is shown as one of HTTP/1.1.
 function headOf(request) {
   const { rawHeaders, headers, method, url, exchange } = request;
   const has = (name) => headers[name] !== undefined;
   const version = request.request.httpVersion < 11 || !has('host') ? '1.0'
     : '1.1';
   let head = `${method} ${url} HTTP/${version}\r\n`;
+  const upgrades = has('upgrade') && has('connection');
   for (let i = 0; i < rawHeaders.length; i += 2)
-    if (!HOP.has(rawHeaders[i].toLowerCase()))
+    if (upgrades || !HOP.has(rawHeaders[i].toLowerCase()))
       head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
   const chunked = !has('content-length') && exchange.bodyComing;
   if (chunked) head += 'Transfer-Encoding: chunked\r\n';
-  head += 'Connection: close\r\n\r\n';
-  return { chunked, head: Buffer.from(head, 'latin1') };
+  if (!upgrades) head += 'Connection: close\r\n';
+  return { chunked, head: Buffer.from(`${head}\r\n`, 'latin1') };
 }
 
 const passes = ([name]) => !HOP.has(name.toLowerCase());
@@ -39,7 +42,7 @@ class RequestSocket extends VirtualSocket {
       },
       data: (bytes) => { this.room = response.write(bytes); },
       end: () => response.end(),
-      switched() { throw new Error('101 to what asked for no upgrade'); },
+      switched: (first, rest) => this.switched(first, rest),
     });
     this.room = true;
     this.begin();
@@ -57,11 +60,14 @@ class RequestSocket extends VirtualSocket {
       if (!room) request.pause();
     });
     request.on('end', () => {
-      if (chunked) this.feed(Buffer.from('0\r\n\r\n'));
+      if (chunked && this.tunnel === null) this.feed(Buffer.from('0\r\n\r\n'));
     });
     request.on('error', () => this.destroy());
     response.on('drain', () => this.emptied());
-    response.on('close', () => this.destroy());
+    response.on('close', () => {
+      if (this.tunnel === null) this.destroy();
+      else this.tunnel.left();
+    });
   }
 
   inform(status, headers) {
@@ -76,11 +82,21 @@ class RequestSocket extends VirtualSocket {
     if (callback) callback();
   }
 
-  _read() {
+  // An upgrade to a protocol that is not ours.
+  switched(head, rest) {
+    const { exchange } = this.request;
+    if (!Tunnel.isAllowed(exchange))
+      throw new Error('101 to what asked for no upgrade');
+    const tunnel = new Tunnel(exchange, this);
+    for (const b of [head, rest])
+      if (b.length > 0) tunnel.write(b, () => {});
+  }
+
+  wanted() {
     this.request.resume();
   }
 
-  _write(chunk, encoding, callback) {
+  written(chunk, callback) {
     this.bytesTaken += chunk.length;
     try {
       this.reader.push(chunk);
@@ -93,16 +109,15 @@ class RequestSocket extends VirtualSocket {
   }
 
   // Without a whole response the client gets 502, or sees it break off.
-  _final(callback) {
+  finished(callback) {
     if (!this.reader.finish()) this.response.destroy();
     this.push(null);
     callback();
   }
 
-  _destroy(error, callback) {
+  broken() {
     if (!this.reader.done) this.response.destroy();
     this.emptied();
-    super._destroy(error, callback);
   }
 }
 

@@ -27,6 +27,7 @@ class Flow {
     this.blocked = false;
     this.bytesReceived = 0;
     this.bytesSent = 0;
+    this.tunnel = null;
   }
 
   get id() {

@@ -25,7 +25,8 @@ class Exchange extends Flow {
     const { headers } = this.req;
     this.app.call('http', this.req, this.res);
     if (!this.informs && this.bodyComing && !this.res.headersSent &&
-        this.readyState === OPEN && String(headers.expect).toLowerCase() === '100-continue')
+        this.readyState === OPEN &&
+        String(headers.expect).toLowerCase() === '100-continue')
       this.res.inform(100);
   }
 
@@ -48,6 +49,10 @@ class Exchange extends Flow {
   }
 
   writable() {
+    if (this.tunnel !== null) {
+      this.app.backend.guard(() => this.tunnel.writable());
+      return;
+    }
     const go = this.onRoom;
     this.onRoom = null;
     if (go) this.app.backend.guard(go);
@@ -126,13 +131,14 @@ class HttpRequest extends Readable {
   // What is not kept here has been read.
   _read() {
     const { exchange } = this;
+    if (exchange.tunnel !== null) return;
     const done = exchange.unread - exchange.owed - this.readableLength;
     if (done > 0) exchange.owe(done);
   }
 
   _destroy(error, callback) {
     const { exchange } = this;
-    if (exchange.unread > exchange.owed)
+    if (exchange.unread > exchange.owed && exchange.tunnel === null)
       exchange.owe(exchange.unread - exchange.owed);
     callback(error);
   }

@@ -17,7 +17,8 @@ const EARLY = 65536; // output that does not wait for the turn's end
 const SLOW = 1024 * 1024; // output of a link: group sends say false
 const MAX_OUT = 64 * 1024 * 1024; // and are refused
 const FEATURES = FEATURE.RESUME | FEATURE.STATE | FEATURE.MOVE | FEATURE.ALO |
-  FEATURE.FRAGMENTS | FEATURE.HTTP | FEATURE.CHANNELS | FEATURE.WIRECOUNT;
+  FEATURE.FRAGMENTS | FEATURE.HTTP | FEATURE.CHANNELS | FEATURE.WIRECOUNT |
+  FEATURE.TUNNEL;
 const ROLE_GATEWAY = 1, ROLE_BACKEND = 2;
 const WANTS_RESUME = 1, HEALTH_CHECK = 2;
 const CAUSE_LINK_LOST = 11, CAUSE_SHUTDOWN = 12, CAUSE_MOVED = 16;
@@ -452,6 +453,9 @@ class Link {
         app.call(type === TYPE.PING ? 'ping' : 'pong', c,
           Buffer.from(buf.subarray(at, end)));
       return 0;
+    case TYPE.HTTP_BODY:
+      return c.tunnel === null ? ERROR.BAD_STATE
+        : c.tunnel.onBody(flags, buf, at, end);
     case TYPE.DETACH: return c.detach();
     case TYPE.CLOSE: return 0; // CLOSED follows
     default: return ERROR.BAD_STATE;
@@ -460,7 +464,12 @@ class Link {
 
   onHttpFrame(x, type, flags, buf, at, end) {
     switch (type) {
-    case TYPE.HTTP_BODY: return x.onBody(flags, buf, at, end);
+    case TYPE.HTTP_BODY:
+      return (x.tunnel || x).onBody(flags, buf, at, end);
+    case TYPE.CLOSED:
+      if (x.tunnel === null) return ERROR.BAD_STATE;
+      x.finish(true);
+      return 0;
     case TYPE.HTTP_TRAILERS: return x.onTrailers();
     case TYPE.HTTP_RESET: x.finish(false); return 0;
     case TYPE.HTTP_DONE: x.finish(buf[at + 8] !== 0); return 0;

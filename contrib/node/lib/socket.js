@@ -24,6 +24,7 @@ class VirtualSocket extends Duplex {
     this.localFamily = family(request.localAddress);
     this.encrypted = this.authorized = request.tls;
     this.connecting = this.pending = false;
+    this.tunnel = null; // lib/tunnel.js
     this.bytesFed = 0;
     this.bytesTaken = 0;
     this.on('error', () => {}); // who listens is told besides
@@ -79,8 +80,36 @@ class VirtualSocket extends Duplex {
     this.timer.unref();
   }
 
+  // Those who derive from it say what the connection is when it is no tunnel:
+  // wanted(), written(chunk, callback), finished(callback), broken().
+
+  read(n) {
+    const data = super.read(n);
+    if (this.tunnel !== null) this.tunnel.wanted();
+    return data;
+  }
+
+  _read() {
+    (this.tunnel || this).wanted();
+  }
+
+  _write(chunk, encoding, callback) {
+    if (this.tunnel === null) {
+      this.written(chunk, callback);
+      return;
+    }
+    this.bytesTaken += chunk.length;
+    this.tunnel.write(chunk, callback);
+  }
+
+  _final(callback) {
+    if (this.tunnel === null) this.finished(callback);
+    else this.tunnel.final(callback);
+  }
+
   _destroy(error, callback) {
     clearTimeout(this.timer);
+    (this.tunnel || this).broken();
     callback(error);
   }
 

@@ -7,6 +7,7 @@ const crypto = require('crypto');
 const { AnswerReader } = require('./answer');
 const { isField } = require('./conn');
 const { VirtualSocket } = require('./socket');
+const { Tunnel } = require('./tunnel');
 
 const BODY_MAX = 65536; // of a refusal
 // A name that all copies of this package in a process share.
@@ -55,10 +56,10 @@ class UpgradeSocket extends VirtualSocket {
     this.feed(headOf(conn.request));
   }
 
-  _read() {}
+  wanted() {}
 
   // Once the session is taken there is nothing that may be written besides.
-  _write(chunk, encoding, callback) {
+  written(chunk, callback) {
     if (this.taken) {
       callback();
       return;
@@ -73,16 +74,15 @@ class UpgradeSocket extends VirtualSocket {
     callback();
   }
 
-  _final(callback) {
+  finished(callback) {
     if (this.taken) this[SESSION].terminate();
     else if (this.reader.finish()) this.refuse();
     callback();
   }
 
-  _destroy(error, callback) {
+  broken() {
     if (this.taken) this[SESSION].terminate();
     else this.refuse();
-    super._destroy(error, callback);
   }
 
   // ---- it says no ----
@@ -105,8 +105,15 @@ class UpgradeSocket extends VirtualSocket {
       Buffer.concat(parts), headers: headers.filter(mayRefuseWith) });
   }
 
-  switched() {
+  // It answered the handshake itself.
+  switched(head, rest) {
     const conn = this[SESSION];
+    if (Tunnel.isAllowed(conn)) {
+      const tunnel = new Tunnel(conn, this);
+      for (const b of [head, rest])
+        if (b.length > 0) tunnel.write(b, () => {});
+      return;
+    }
     conn.backend.log('a program answered a WebSocket handshake by itself. ' +
       'It can do so with allow_tunnel only, and need not: let its ' +
       "require('ws') be penstock/ws (node -r penstock/register, or an alias)");
@@ -124,13 +131,22 @@ class UpgradeSocket extends VirtualSocket {
 
   left() {
     if (this.destroyed) return;
+    if (this.tunnel !== null) {
+      this.tunnel.left();
+      return;
+    }
     this.taken = true; // and gone
     this.push(null);
     this.destroy();
   }
 
-  get bytesRead() { return this.bytesFed + this[SESSION].bytesReceived; }
-  get bytesWritten() { return this.bytesTaken + this[SESSION].bytesSent; }
+  get bytesRead() {
+    return this.bytesFed + (this.taken ? this[SESSION].bytesReceived : 0);
+  }
+
+  get bytesWritten() {
+    return this.bytesTaken + (this.taken ? this[SESSION].bytesSent : 0);
+  }
 
   get writableLength() {
     return this.taken ? this[SESSION].bufferedAmount : super.writableLength;

@@ -4,6 +4,7 @@
 const { spawn } = require('child_process');
 const crypto = require('crypto');
 const fs = require('fs');
+const Module = require('module');
 const net = require('net');
 const os = require('os');
 const path = require('path');
@@ -40,7 +41,7 @@ function directory(t) {
 
 // pool and location are directives of the pool and of /ws.
 async function gateway(t, { dir = directory(t), pool = '', location = '',
-  http = '', server = '', workers = 1 } = {}) {
+  http = '', server = '', extra = '', workers = 1 } = {}) {
   const port = await freePort();
   const sock = path.join(dir, 'b.sock');
   const user = process.getuid() === 0 ? 'user root;' : '';
@@ -53,7 +54,7 @@ events { }
 http {
   access_log off;
   client_max_body_size 0;
-  backend b { ${pool || `server unix:${sock};`} }
+  backend b { ${pool || `server unix:${sock};`} ${extra} }
   ${http}
   server {
     listen 127.0.0.1:${port};
@@ -217,4 +218,15 @@ class Client {
   }
 }
 
-module.exports = { BINARY, until, gateway, directory, Client };
+// npm packages that contrib/dev/npm installs, or null.
+function peer(name) {
+  try {
+    return Module.createRequire(
+      path.join(__dirname, '../../../tests/e2e/node/package.json'))(name);
+  } catch (e) {
+    if (e.code !== 'MODULE_NOT_FOUND') throw e;
+    return null;
+  }
+}
+
+module.exports = { BINARY, until, gateway, directory, Client, peer };
