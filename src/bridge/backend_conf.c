@@ -281,8 +281,9 @@ static const struct directive backend_directives[] = {
         .set = conf_set_flag,
         .offset = FIELD(cross_backend),
         .default_text = "on",
-        .help = "May a backend's broadcast reach clients of the pool's other "
-                "backends.",
+        .help =
+            "May a backend reach clients of the pool's other backends: with "
+            "messages to groups, and by their ids.",
     },
     {0},
 };

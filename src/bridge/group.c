@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
+#include "cross.h"
 
 static void count(struct sluice_delivered *d, enum share_result result)
 {
@@ -166,7 +167,7 @@ int link_msend(struct link *l, const struct sluice_frame *f)
         struct sharing m = {
             .opcode = b.opcode, .nocompress = b.nocompress, .data = b.data};
         for (size_t i = 0; i < sluice_ids_count(b.ids); i++) {
-            struct session *s = session_find(l, sluice_ids_at(b.ids, i));
+            struct session *s = cross_find(l, sluice_ids_at(b.ids, i));
             if (!s || !s->stream || !s->accepted)
                 continue;
             count(&d, session_share(s, &m));
@@ -256,7 +257,7 @@ int link_presence(struct link *l, const struct sluice_frame *f)
 
 static int join(struct session *s, struct str name)
 {
-    struct pool *p = s->link->backend->pool;
+    struct pool *p = s->pool;
 
     if (!name.n || name.n > SLUICE_CHANNEL_MAX ||
         !channel_join(&p->channels, s, name, (size_t)p->conf->set.channels_max))

@@ -282,6 +282,7 @@ static uint64_t offered_features(const struct link *l)
 {
     const struct pool_settings *set = &l->backend->pool->conf->set;
     return LINK_FEATURES | (set->at_least_once ? SLUICE_FEATURE_ALO : 0) |
+           (set->cross_backend ? SLUICE_FEATURE_CROSS : 0) |
            (set->allow_raw ? SLUICE_FEATURE_RAW : 0) |
            (set->allow_tunnel ? SLUICE_FEATURE_TUNNEL : 0);
 }

@@ -4,6 +4,7 @@
 #include "bridge/exchange.h"
 #include "bridge/session.h"
 #include "claim.h"
+#include "cross.h"
 #include "logs.h"
 #include "sluice/hello.h"
 #include "stats.h"
@@ -236,12 +237,10 @@ static int on_client_frame(struct link *l, const struct sluice_frame *f)
 {
     struct link_client *c = link_client_find(l, f->header.cid);
 
-    /* It races with our CLOSED by design (SLUICE section 14); another link's
-     * client is as unknown here as one that never was. */
-    if (!c) {
-        l->strays++;
-        return 0;
-    }
+    /* It races with our CLOSED by design (SLUICE section 14), or is about
+     * another link's client. */
+    if (!c)
+        return cross_take(l, f);
     int rc = c->kind == LINK_SESSION
                  ? dispatch_client(l, (struct session *)c, f)
                  : exchange_take((struct exchange *)c, f);

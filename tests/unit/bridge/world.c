@@ -244,7 +244,7 @@ int world_begin(void **state)
                 .method = &balance_least_conn},
         .servers = world.servers,
     };
-    world.skips_acks = false;
+    world.skips_acks = world.own_boot_ids = false;
     world.hello = (struct sluice_hello){
         .version_min = 1,
         .version_max = 1,
@@ -351,7 +351,10 @@ void fake_begin(struct fake *b, int fd)
 
 void fake_greet(struct fake *b)
 {
-    assert_true(sluice_hello_put(&b->out, &world.hello));
+    struct sluice_hello h = world.hello;
+    if (world.own_boot_ids)
+        h.epoch += (uint64_t)(b - world.backends);
+    assert_true(sluice_hello_put(&b->out, &h));
     fake_send(b);
 }
 

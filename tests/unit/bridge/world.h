@@ -55,6 +55,7 @@ struct world {
     char dir[64];
     bool trusts_peer;          /* set_real_ip_from */
     bool skips_acks;           /* fake_next() does */
+    bool own_boot_ids;         /* each backend is another process */
     struct sluice_hello hello; /* what backends say first */
 };
 extern struct world world;
