@@ -187,8 +187,7 @@ static void what_is_its_owners_is_refused_without_harm(void **state)
         const char *data;
         enum sluice_error code;
     } rows[] = {
-        {"a piece", SLUICE_TEXT, SLUICE_FLAG_MORE, "a",
-         SLUICE_ERROR_BAD_STATE},
+        {"a piece", SLUICE_TEXT, SLUICE_FLAG_MORE, "a", SLUICE_ERROR_BAD_STATE},
         {"another piece", SLUICE_CONT, 0, "a", SLUICE_ERROR_DENIED},
         {"bad text", SLUICE_TEXT, 0, "\xff", SLUICE_ERROR_BAD_UTF8},
         {"its state", SLUICE_SET_STATE, 0, "0000", SLUICE_ERROR_DENIED},
