@@ -6,7 +6,9 @@ HTTP requests (backend_pass), WebSockets (websocket_pass) and lifespan.
 
 import argparse
 import asyncio
+import contextvars
 import importlib
+import inspect
 import logging
 import os
 import sys
@@ -16,6 +18,7 @@ from .client import ConnectionClosed
 from .connection import CONNECTING, OPEN
 
 log = logging.getLogger("penstock.asgi")
+current_connection = contextvars.ContextVar("penstock.asgi", default=None)
 
 
 def scope_of(client, kind, root_path, state):
@@ -30,7 +33,7 @@ def scope_of(client, kind, root_path, state):
         "scheme": {"http": ("http", "https"),
                    "websocket": ("ws", "wss")}[kind][secure],
         "path": path.decode("utf-8", "replace"),
-        "raw_path": r.target.partition(b"?")[0],
+        "raw_path": _raw_path(r.target),
         "query_string": r.query,
         "root_path": root_path,
         "headers": [(name.lower(), value) for name, value in r.headers],
@@ -41,10 +44,20 @@ def scope_of(client, kind, root_path, state):
     }
     if secure:
         scope["extensions"]["tls"] = {
-            "server_cert": None, "client_cert_chain": (),
-            "client_cert_name": None, "client_cert_error": None,
-            "tls_version": None, "cipher_suite": None}
+            "server_cert": r.tls.server_cert,
+            "client_cert_chain": tuple(r.tls.client_certs),
+            "client_cert_name": r.tls.client_dn,
+            "client_cert_error": r.tls.verify_error,
+            "tls_version": r.tls.version, "cipher_suite": r.tls.cipher}
     return scope
+
+
+def _raw_path(target):
+    """Of http://host/path too, which a client may ask for."""
+    path = target.partition(b"?")[0]
+    if not path.startswith(b"/") and b"://" in path:
+        return b"/" + path.partition(b"://")[2].partition(b"/")[2]
+    return path
 
 
 def _address(pair):
@@ -61,8 +74,12 @@ class HttpRun:
         self.server, self.x = server, exchange
         self.scope = scope_of(exchange, "http", server.root_path, server.state)
         self.scope["method"] = exchange.request.method.upper()
+        self.scope["extensions"].update({
+            "http.response.trailers": {}, "http.response.early_hint": {}})
         self.status, self.fields = None, ()
         self.body_over = False
+        self.trailers = None  # a list when they are to come
+        self.no_more_body = False
 
     async def receive(self):
         if self.body_over:
@@ -88,11 +105,26 @@ class HttpRun:
                 raise RuntimeError("http.response.start came already")
             self.status = event["status"]
             self.fields = list(event.get("headers", ()))
+            if event.get("trailers", False):
+                self.trailers = []
         elif kind == "http.response.body":
             if self.status is None:
                 raise RuntimeError("http.response.start comes first")
+            if self.no_more_body:
+                raise RuntimeError("the body has ended")
+            self.no_more_body = not event.get("more_body", False)
             await self.body(bytes(event.get("body", b"")),
-                            event.get("more_body", False))
+                            not self.no_more_body
+                            or self.trailers is not None)
+        elif kind == "http.response.trailers":
+            if self.trailers is None or not self.no_more_body:
+                raise RuntimeError("http.response.start announces trailers, "
+                                   "and the body comes before them")
+            self.trailers += event.get("headers", ())
+            if not event.get("more_trailers", False):
+                await x.end(trailers=self.trailers)
+        elif kind == "http.response.early_hint":
+            await x.inform(103, [(b"link", link) for link in event["links"]])
         else:
             raise RuntimeError(f"an http application may not send {kind!r}")
 
@@ -126,7 +158,7 @@ class WebSocketRun:
         self.scope["subprotocols"] = list(conn.request.subprotocols)
         self.scope["extensions"]["websocket.http.response"] = {}
         self.told_connect = False
-        self.refusal = None  # status, headers, body
+        self.refusal = None  # status, headers; () when they are sent
         self.answered = asyncio.Event()
 
     async def receive(self):
@@ -174,8 +206,10 @@ class WebSocketRun:
         elif kind == "websocket.http.response.start":
             if conn.ready_state != CONNECTING or self.refusal is not None:
                 raise RuntimeError("the handshake was answered already")
-            self.refusal = (event["status"], list(event.get("headers", ())),
-                            [])
+            # The gateway says how long its body is.
+            self.refusal = (event["status"], [
+                (n, v) for n, v in event.get("headers", ())
+                if n.lower() != b"content-length"])
         elif kind == "websocket.http.response.body":
             await self.refuse(event)
         else:
@@ -185,7 +219,7 @@ class WebSocketRun:
     async def close(self, event):
         conn = self.conn
         if conn.ready_state == CONNECTING:
-            self.refusal = (403, [], [])
+            self.refusal = ()
             await conn.reject(403)
             self.answered.set()
         else:
@@ -195,19 +229,23 @@ class WebSocketRun:
                              event.get("reason") or "")
 
     async def refuse(self, event):
-        if self.refusal is None or self.conn.ready_state != CONNECTING:
+        conn, body = self.conn, bytes(event.get("body", b""))
+        if self.refusal is None or self.answered.is_set():
             raise RuntimeError("websocket.http.response.start comes first")
-        status, fields, pieces = self.refusal
-        pieces.append(bytes(event.get("body", b"")))
-        if not event.get("more_body", False):
-            body = b"".join(pieces)
-            # The gateway says how long it is.
-            fields = [(n, v) for n, v in fields
-                      if n.lower() != b"content-length"]
-            await self.conn.reject(status, fields, body)
+        more = event.get("more_body", False)
+        if not self.refusal:
+            await conn.write_reject(body, more)
+        elif more:
+            await conn.begin_reject(*self.refusal)
+            await conn.write_reject(body, True)
+        else:
+            await conn.reject(*self.refusal, body)
+        self.refusal = ()
+        if not more:
             self.answered.set()
 
     async def run(self):
+        current_connection.set(self.conn)
         try:
             await self.server.application(self.scope, self.receive, self.send)
         except ConnectionClosed:
@@ -258,13 +296,39 @@ class Lifespan:
             await self.task
 
 
+def as_asgi3(application):
+    """Applications of ASGI 2 are called twice: app(scope)(receive, send)."""
+    try:
+        signature = inspect.signature(application)
+    except (TypeError, ValueError):
+        return application
+    try:
+        signature.bind(None, None, None)
+        return application
+    except TypeError:
+        pass
+    try:
+        signature.bind(None)
+    except TypeError:
+        return application
+
+    async def called_twice(scope, receive, send):
+        await application(scope)(receive, send)
+
+    return called_twice
+
+
 class Server:
+    current = None  # the one that was made last
+
     def __init__(self, application, *, socket=None, name="asgi", root_path="",
                  lifespan="auto", **options):
         """options: of Backend.app()."""
         if lifespan not in ("auto", "on", "off"):
             raise ValueError("lifespan is auto, on or off")
-        self.application, self.root_path = application, root_path
+        self.application = as_asgi3(application)
+        self.root_path = root_path
+        Server.current = self
         self.lifespan, self.state = lifespan, {}
         self.backend = Backend(name, socket)
         app = self.backend.app(options.pop("path", None), **options)
@@ -329,9 +393,9 @@ def main(args=None):
                         "that listens there (PENSTOCK_BIN, or penstock in "
                         "PATH), unless a gateway started us")
     parser.add_argument("--host", default="127.0.0.1", help="with --port")
-    parser.add_argument("--workers", type=int, default=1, help="processes of "
-                        "that gateway; for more of the application: spawn ... "
-                        "instances=N")
+    parser.add_argument("--gateway-workers", type=int, default=1, help="processes "
+                        "of that gateway; more processes of the application "
+                        "are a matter of its configuration")
     parser.add_argument("--app-dir", default=".", help="where modules are "
                         "looked for first (default: here)")
     parser.add_argument("--factory", action="store_true",
@@ -353,7 +417,7 @@ def main(args=None):
     try:
         serve(application, socket=got.socket, grace=got.grace,
               root_path=got.root_path, lifespan=got.lifespan, name=got.name,
-              port=got.port, host=got.host, workers=got.workers)
+              port=got.port, host=got.host, workers=got.gateway_workers)
     except (OSError, RuntimeError) as e:
         raise SystemExit(f"penstock.asgi: {e}") from None
 

@@ -17,7 +17,7 @@ class Request:
 
     def __init__(self, opened):
         self.ws_version = opened.ws_version
-        self.http_version = {10: "1.0", 11: "1.1", 20: "2"}.get(
+        self.http_version = {10: "1.0", 11: "1.1", 20: "2", 30: "3"}.get(
             opened.http_version, "1.1")
         self.tls = None  # a Tls, where the client speaks it
         self.binary_ok = bool(opened.flags & codec.OPEN_BINARY_OK)

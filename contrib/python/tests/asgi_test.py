@@ -90,7 +90,8 @@ class BareHttpTest(AsgiTestCase):
              "scheme": "http", "path": "/a b/\u00e4",
              "raw_path": b"/a%20b/%C3%A4", "query_string": b"x=%201",
              "root_path": "/root", "server": ("127.0.0.1", self.p.port()),
-             "extensions": {}})
+             "extensions": {"http.response.trailers": {},
+                            "http.response.early_hint": {}}})
         self.assertEqual(scope["asgi"]["version"], "3.0")
         self.assertEqual(scope["client"][0], "127.0.0.1")
         self.assertEqual([v for n, v in scope["headers"] if n == b"x-twice"],
@@ -172,6 +173,88 @@ class BareHttpTest(AsgiTestCase):
         writer.close()
         self.assertEqual(await soon(seen.get()), "http.disconnect")
         self.assertEqual(await soon(seen.get()), "ConnectionClosed")
+
+
+    async def test_trailers_and_hints(self):
+        async def app(scope, receive, send):
+            await send({"type": "http.response.early_hint",
+                        "links": [b"</a.css>; rel=preload"]})
+            await send({"type": "http.response.start", "status": 200,
+                        "headers": [(b"trailer", b"x-sum")],
+                        "trailers": True})
+            with self.assertRaises(RuntimeError):
+                await send({"type": "http.response.trailers", "headers": []})
+            await send({"type": "http.response.body", "body": b"one ",
+                        "more_body": True})
+            await send({"type": "http.response.body", "body": b"two"})
+            with self.assertRaises(RuntimeError):
+                await send({"type": "http.response.body", "body": b"three"})
+            await send({"type": "http.response.trailers",
+                        "headers": [(b"x-sum", b"7")], "more_trailers": True})
+            await send({"type": "http.response.trailers",
+                        "headers": [(b"x-more", b"8")]})
+
+        await self.application(app, lifespan="off")
+        head, rest = await self.fetch(
+            self.p, b"GET / HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n"
+            b"Connection: close, TE\r\n\r\n")
+        self.assertIn("HTTP/1.1 103 ", head)
+        self.assertIn("rel=preload", head)
+        head, _, body = rest.partition(b"\r\n\r\n")
+        self.assertIn(b"HTTP/1.1 200 ", head)
+        self.assertEqual(dechunked("chunked", body), b"one two")
+        self.assertTrue(body.endswith(b"0\r\nx-sum: 7\r\nx-more: 8\r\n\r\n"),
+                        body)
+
+    async def test_callables_of_all_kinds(self):
+        async def answer(send, text):
+            await send({"type": "http.response.start", "status": 200,
+                        "headers": []})
+            await send({"type": "http.response.body", "body": text})
+
+        class Twice:  # ASGI 2
+            def __init__(self, scope):
+                self.scope = scope
+
+            async def __call__(self, receive, send):
+                await answer(send, b"twice " + self.scope["raw_path"])
+
+        def inner(scope):
+            async def run(receive, send):
+                await answer(send, b"inner")
+
+            return run
+
+        class Once:
+            async def __call__(self, scope, receive, send):
+                await answer(send, b"once")
+
+        class Awaited:  # as endpoints of Starlette
+            def __init__(self, scope, receive, send):
+                self.send = send
+
+            def __await__(self):
+                return answer(self.send, b"awaited").__await__()
+
+        for number, (app, expected) in enumerate((
+                (Twice, b"twice /"), (inner, b"inner"), (Once(), b"once"),
+                (Awaited, b"awaited"))):
+            server, task = await self.application(app, lifespan="off",
+                                                  times=number + 1)
+            self.assertEqual((await self.get())[2], expected)
+            server.stop(0)
+            await soon(task)
+
+    async def test_an_absolute_target(self):
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200,
+                        "headers": []})
+            await send({"type": "http.response.body",
+                        "body": scope["raw_path"]})
+
+        await self.application(app, lifespan="off")
+        self.assertEqual((await self.get("http://example.com/a%20b?c"))[2],
+                         b"/a%20b")
 
 
 class BareWebSocketTest(AsgiTestCase):
@@ -266,6 +349,15 @@ class BareWebSocketTest(AsgiTestCase):
                             "body": b"tea", "more_body": True})
                 await send({"type": "websocket.http.response.body",
                             "body": b"pot!"})
+                with self.assertRaises(RuntimeError):
+                    await send({"type": "websocket.http.response.body"})
+            elif scope["query_string"] == b"large":
+                await send({"type": "websocket.http.response.start",
+                            "status": 500, "headers": []})
+                for n in range(9):
+                    await send({"type": "websocket.http.response.body",
+                                "body": b"0123456789" * 2000,
+                                "more_body": n < 8})
             else:
                 return
             seen.put_nowait(await receive())
@@ -284,6 +376,8 @@ class BareWebSocketTest(AsgiTestCase):
         status, head, body = await ask("answer")
         self.assertEqual((status, body), (418, b"teapot!"))
         self.assertIn("x-pot: tea", head)
+        status, head, body = await ask("large")
+        self.assertEqual((status, body), (500, b"0123456789" * 18000))
         self.assertEqual((await ask("return"))[0], 500)
         with self.assertLogs("penstock", "ERROR"):
             self.assertEqual((await ask("raise"))[0], 500)

@@ -48,7 +48,9 @@ def quart():
 
 def django_channels():
     import django
-    from channels.generic.websocket import AsyncWebsocketConsumer
+    from asgiref.sync import async_to_sync
+    from channels.generic.websocket import (
+        AsyncWebsocketConsumer, WebsocketConsumer)
     from channels.routing import ProtocolTypeRouter, URLRouter
     from django.conf import settings
     from django.core.asgi import get_asgi_application
@@ -58,6 +60,8 @@ def django_channels():
     settings.configure(
         ALLOWED_HOSTS=["*"], INSTALLED_APPS=["channels"],
         ROOT_URLCONF=__name__, SECRET_KEY="of nothing",
+        CHANNEL_LAYERS={"default": {
+            "BACKEND": "penstock.channels.PenstockChannelLayer"}},
     )
     django.setup()
 
@@ -65,11 +69,41 @@ def django_channels():
         async def receive(self, text_data=None, bytes_data=None):
             await self.send(text_data="echo " + text_data)
 
+    class Room(AsyncWebsocketConsumer):
+        async def connect(self):
+            await self.channel_layer.group_add("room", self.channel_name)
+            await self.accept()
+
+        async def receive(self, text_data=None, bytes_data=None):
+            kind = "websocket.send" if text_data == "all" else "room.message"
+            if text_data == "leave":
+                await self.channel_layer.group_discard("room",
+                                                       self.channel_name)
+                await self.send(text_data="left")
+                return
+            await self.channel_layer.group_send(
+                "room", {"type": kind, "text": text_data})
+
+        async def room_message(self, event):
+            await self.send(text_data="from a consumer: " + event["text"])
+
+    class SyncRoom(WebsocketConsumer):
+        groups = ["room"]
+
+        def receive(self, text_data=None, bytes_data=None):
+            async_to_sync(self.channel_layer.group_send)(
+                "room", {"type": "websocket.send", "text": text_data})
+
+        def room_message(self, event):
+            pass
+
     global urlpatterns
     urlpatterns = [path("<int:number>", lambda _, number: HttpResponse(f"{number}"))]
     app = ProtocolTypeRouter({
         "http": get_asgi_application(),
-        "websocket": URLRouter([path("ws", Echo.as_asgi())]),
+        "websocket": URLRouter([path("ws", Echo.as_asgi()),
+                                path("ws/room", Room.as_asgi()),
+                                path("ws/sync", SyncRoom.as_asgi())]),
     })
     return app, b"7"
 
@@ -95,6 +129,22 @@ class FrameworksTest(AsgiTestCase):
 
     async def test_django_channels(self):
         await self.check(django_channels(), lifespan="off")
+        one = await self.connect(self.p, "/ws/room")
+        two = await self.connect(self.p, "/ws/sync")
+        for text, answer in (("all", "all"),
+                             ("x", "from a consumer: x")):
+            await one.send(text)
+            self.assertEqual(await soon(one.recv()), answer)
+        self.assertEqual(await soon(two.recv()), "all")
+        await two.send("by a thread")
+        for ws in (one, two):
+            self.assertEqual(await soon(ws.recv()), "by a thread")
+        await one.send("leave")
+        self.assertEqual(await soon(one.recv()), "left")
+        await two.send("again")
+        self.assertEqual(await soon(two.recv()), "again")
+        await one.send("all")
+        self.assertEqual(await soon(two.recv()), "all")
 
 
 if __name__ == "__main__":
