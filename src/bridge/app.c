@@ -2,6 +2,7 @@
 #include "sluice/app.h"
 #include "base/check.h"
 #include "bridge/link.h"
+#include "options.h"
 
 /* ---- REGISTER ---- */
 
@@ -41,31 +42,6 @@ static int add_pattern(struct link *l, struct app *a,
     return 0;
 }
 
-static void add_option(struct app *a, const struct sluice_tlv *t)
-{
-    uint16_t id;
-    uint32_t value;
-
-    if (sluice_tlv_get_opt(t, &id, &value) < 0)
-        return;
-    if (id == SLUICE_OPT_EVENT_MASK)
-        a->event_mask = value;
-    else if (id == SLUICE_OPT_AUTO_PONG)
-        a->auto_pong = value != 0;
-    else if (id == SLUICE_OPT_DEBUG)
-        a->debug = value != 0;
-    else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS)
-        a->idle_timeout_ms = value;
-    else if (id == SLUICE_OPT_MAX_MESSAGE)
-        a->max_message = value;
-    else if (id == SLUICE_OPT_VERSIONS)
-        a->versions = value;
-    else if (id == SLUICE_OPT_STREAM_THRESHOLD) {
-        a->stream_threshold = value;
-        a->has_threshold = true;
-    }
-}
-
 static int fill(struct link *l, struct app *a, struct str tlvs, struct err *err)
 {
     struct sluice_tlv t;
@@ -79,7 +55,7 @@ static int fill(struct link *l, struct app *a, struct str tlvs, struct err *err)
         if (is_pattern(t.tag) && add_pattern(l, a, &t, err) == -1)
             return -1;
         if (t.tag == SLUICE_TAG_OPT)
-            add_option(a, &t);
+            app_add_option(a, &t);
         if (t.tag == SLUICE_TAG_MAX_CLIENTS)
             sluice_tlv_get_u32(&t, &a->max_clients);
     }
@@ -103,7 +79,7 @@ int link_register(struct link *l, const struct sluice_frame *f)
     if (!l->apps)
         l->apps = arena_calloc(l->arena, LINK_APPS_MAX * sizeof *l->apps);
     struct app *a = &l->apps[l->apps_n++];
-    *a = (struct app){.event_mask = SLUICE_EVENT_OPENED, .auto_pong = -1};
+    *a = (struct app){.event_mask = SLUICE_EVENT_OPENED};
     if (fill(l, a, r.tlvs, &err) == -1) {
         log_err(link_log(l), "app \"%.*s\" refused: %s", STR_ARG(a->name),
                 err.text);
@@ -176,7 +152,9 @@ static unsigned objection(const struct app *a, const struct app_ask *ask)
         return 404;
     if (!matches(a, SLUICE_TAG_ORIGIN_PATTERN, ask->origin))
         return 403;
-    if (ask->version && a->versions && !(a->versions & ask->version))
+    uint32_t versions;
+    if (ask->version && app_has_option(a, SLUICE_OPT_VERSIONS, &versions) &&
+        versions && !(versions & ask->version))
         return 400;
     return a->max_clients && a->clients >= a->max_clients ? 503 : 0;
 }

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "bridge/session.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "bridge/limits.h"
 #include "logs.h"
+#include "options.h"
 #include "serve/access_log.h"
 #include "serve/core.h"
 #include "tunnel.h"
@@ -69,9 +67,9 @@ static uint64_t state_limit_ms(const struct session *s)
         return s->conf->pool->set.accept_timeout_ms;
     case SESSION_CLOSING:
     case SESSION_FLUSHING:
-        return s->conf->close_timeout_ms;
+        return session_close_timeout(s);
     case SESSION_LINGERING:
-        return min_u64(s->conf->close_timeout_ms, SESSION_LINGER_MS);
+        return min_u64(session_close_timeout(s), SESSION_LINGER_MS);
     case SESSION_CONNECTED:
         /* websocket_accept auto: the client knows before the backend does. */
         if (!s->accepted)
@@ -130,7 +128,9 @@ static uint64_t check_pings(struct session *s, uint64_t now)
 {
     const struct websocket_conf *conf = s->conf;
 
-    if (!conf->ping_ms || !s->framing->pings || is_kept_waiting(s))
+    uint64_t ping_ms = s->ping_ms ? s->ping_ms : conf->ping_ms;
+
+    if (!ping_ms || !s->framing->pings || is_kept_waiting(s))
         return UINT64_MAX;
     if (s->pinged_ms) {
         uint64_t left = ms_until(s->pinged_ms, conf->ping_timeout_ms, now);
@@ -138,7 +138,7 @@ static uint64_t check_pings(struct session *s, uint64_t now)
             session_abort(s, ENDING_PING_TIMEOUT);
         return left;
     }
-    uint64_t left = ms_until(s->heard_ms, conf->ping_ms, now);
+    uint64_t left = ms_until(s->heard_ms, ping_ms, now);
     if (left)
         return left;
     send_our_ping(s, now);
@@ -222,10 +222,7 @@ struct session *session_create(struct request *r,
         .describe = describe,
     };
     memcpy(s->client, ip.p, ip.n);
-    s->auto_pong = conf->auto_pong;
-    s->on_loss = SESSION_LOSS_POOL;
-    s->stream_threshold = (uint32_t)conf->stream_threshold;
-    s->event_mask = SLUICE_EVENT_OPENED;
+    session_begin_options(s, NULL);
     s->state_ms = (uint32_t)clock_now_ms();
     s->born_s = (uint32_t)(clock_now_ms() / 1000);
     timer_init(&s->timer, on_timer);
@@ -250,46 +247,15 @@ struct session *session_create_tunnel(struct request *r)
 
 void session_connect(struct session *s, struct stream *stream)
 {
-    int on = 1;
-
     s->stream = stream;
     stream_hand_over(stream, s->tunnel ? &tunnel_events : &session_events, s);
-    /* Messages are often small and in a hurry; fails for a Unix socket. */
-    setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    session_connect_options(s);
     s->framing->init(&s->reader, &s->conf->limits);
     if (s->deflate)
         s->reader.extension_rsv = WS_RSV1;
     s->heard_ms = s->written_ms = s->active_ms = (uint32_t)clock_now_ms();
     session_set_state(s, SESSION_CONNECTED);
     timer_set(bridge.loop, &s->timer, 0);
-}
-
-void session_apply_options(struct session *s, struct str tlvs)
-{
-    struct sluice_tlv t;
-    uint16_t id;
-    uint32_t value;
-
-    while (sluice_tlv_next(&tlvs, &t) == 1) {
-        if (t.tag != SLUICE_TAG_OPT || sluice_tlv_get_opt(&t, &id, &value) < 0)
-            continue;
-        if (id == SLUICE_OPT_EVENT_MASK)
-            s->event_mask = value;
-        else if (id == SLUICE_OPT_AUTO_PONG)
-            s->auto_pong = value != 0;
-        else if (id == SLUICE_OPT_DEBUG)
-            s->debug = value != 0;
-        else if (id == SLUICE_OPT_MAX_MESSAGE)
-            s->max_message = value;
-        else if (id == SLUICE_OPT_ON_LOSS && value <= LOSS_REASSIGN)
-            s->on_loss = (uint8_t)value;
-        else if (id == SLUICE_OPT_STREAM_THRESHOLD)
-            s->stream_threshold = value;
-        else if (id == SLUICE_OPT_IDLE_TIMEOUT_MS) {
-            s->idle_timeout_ms = value;
-            timer_set(bridge.loop, &s->timer, 0);
-        }
-    }
 }
 
 void session_adopt(struct session *s, struct generation *g)

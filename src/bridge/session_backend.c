@@ -3,6 +3,7 @@
 #include "bridge/loss.h"
 #include "bridge/session.h"
 #include "events.h"
+#include "options.h"
 
 enum loss_mode session_loss_mode(const struct session *s)
 {
@@ -21,8 +22,8 @@ static bool come(struct session *s, struct link *l, struct app *app)
         (uint32_t)(set->client_window < l->peer_window ? set->client_window
                                                        : l->peer_window);
     s->window_out = (uint32_t)set->reply_window;
-    s->at_least_once =
-        l->features & SLUICE_FEATURE_ALO && l->features & SLUICE_FEATURE_RESUME;
+    s->at_least_once = l->features & SLUICE_FEATURE_ALO &&
+                       l->features & SLUICE_FEATURE_RESUME && !s->forgetful;
     s->closed_sent = false;
     if (!link_client_bind(session_client(s), l, app))
         return false;
@@ -35,16 +36,7 @@ bool session_bind(struct session *s, struct link *l, struct app *app)
 {
     if (!come(s, l, app))
         return false;
-    if (app) {
-        s->event_mask = app->event_mask;
-        s->idle_timeout_ms = app->idle_timeout_ms;
-        s->max_message = app->max_message;
-        s->debug = app->debug;
-        if (app->has_threshold)
-            s->stream_threshold = app->stream_threshold;
-        if (app->auto_pong >= 0)
-            s->auto_pong = app->auto_pong;
-    }
+    session_begin_options(s, app);
     return true;
 }
 

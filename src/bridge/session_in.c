@@ -324,7 +324,7 @@ static void on_close(struct session *s, const struct ws_event *ev)
     if (!s->close_sent)
         session_send_close(s, ev->code, STR(""));
     session_set_state(s, SESSION_FLUSHING);
-    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    timer_set(bridge.loop, &s->timer, session_close_timeout(s));
     if (!stream_queued(s->stream))
         session_on_written(s, 0);
 }

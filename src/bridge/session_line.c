@@ -51,7 +51,7 @@ void line_drop_empty(struct session *s)
 
 static size_t line_room(const struct session *s)
 {
-    uint64_t part = s->conf->send_buffer / 4;
+    uint64_t part = session_send_buffer(s) / 4;
     return part < LINE_ROOM ? (size_t)part : LINE_ROOM;
 }
 

@@ -387,7 +387,7 @@ int session_take_control(struct session *s, const struct sluice_frame *f)
     /* Control data spends no credit: what is left out when a client does not
      * read is a ping that could not be answered, or a late pong. */
     if (stream_queued(s->stream) >
-        s->conf->send_buffer + s->window_out + SESSION_PONG_QUEUE)
+        session_send_buffer(s) + s->window_out + SESSION_PONG_QUEUE)
         return 0;
     s->active_ms = (uint32_t)clock_now_ms();
     session_send_control(s, p.type == SLUICE_PING ? WS_PING : WS_PONG, p.data.p,
@@ -417,7 +417,7 @@ int session_take_close(struct session *s, const struct sluice_frame *f)
     if (s->close_sent || s->close_waits)
         return 0;
     s->by_backend = true;
-    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    timer_set(bridge.loop, &s->timer, session_close_timeout(s));
     /* Messages that wait are before it; no others are. */
     if (session_waiting_own(s) && session_wait_own(s, f, true, false)) {
         if (session_is_over(s))
@@ -449,7 +449,7 @@ void session_close_now(struct session *s)
     if (session_take_waiting_close(s, &f, reason))
         session_put_own(s, &f, false);
     session_set_state(s, SESSION_CLOSING);
-    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    timer_set(bridge.loop, &s->timer, session_close_timeout(s));
 }
 
 /* ---- what has left ---- */

@@ -21,7 +21,7 @@ static size_t lag_of(const struct session *s)
 /* Is there room for n more bytes, or can there be? */
 static bool make_room(struct session *s, size_t n)
 {
-    size_t max = (size_t)s->conf->send_buffer, lag = lag_of(s);
+    size_t max = (size_t)session_send_buffer(s), lag = lag_of(s);
 
     if (!lag || lag + n <= max)
         return true;

@@ -70,7 +70,7 @@ bool session_wait_own(struct session *s, const struct sluice_frame *f,
     /* Credit bounds their bytes, but not the number of empty ones. */
     const struct pool_settings *set = &s->pool->conf->set;
     if (s->line->own_bytes >
-        s->conf->send_buffer + s->window_out + set->max_frame)
+        session_send_buffer(s) + s->window_out + set->max_frame)
         session_fail(s, ENDING_SLOW_CLIENT);
     return true;
 }

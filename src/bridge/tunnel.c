@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "handshake.h"
+#include "options.h"
 #include "sluice/close.h"
 #include "ws/close.h"
 
@@ -26,7 +27,7 @@ static void finish_if_done(struct session *s)
     if (!s->close_seen || !s->close_sent || s->state != SESSION_CONNECTED)
         return;
     session_set_state(s, SESSION_FLUSHING);
-    timer_set(bridge.loop, &s->timer, s->conf->close_timeout_ms);
+    timer_set(bridge.loop, &s->timer, session_close_timeout(s));
     if (!stream_queued(s->stream))
         session_on_written(s, 0);
 }
@@ -284,7 +285,7 @@ int tunnel_accept_request(struct exchange *x, const struct sluice_frame *f)
     move_in(s, x);
     if (s->app) {
         s->event_mask = s->app->event_mask;
-        s->idle_timeout_ms = s->app->idle_timeout_ms;
+        app_has_option(s->app, SLUICE_OPT_IDLE_TIMEOUT_MS, &s->idle_timeout_ms);
     }
     r->handler = &websocket_handler;
     r->handler_state = s;

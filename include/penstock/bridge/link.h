@@ -74,13 +74,8 @@ struct app {
     uint32_t max_clients; /* 0: no limit */
     uint32_t clients;
     uint32_t event_mask;
-    uint32_t idle_timeout_ms; /* 0: the location's */
-    uint32_t max_message;     /* 0: the location's */
-    uint32_t versions;        /* bits of those it takes; 0: all */
-    uint32_t stream_threshold;
-    int auto_pong;      /* -1: the location's */
-    bool debug;         /* of its clients the backend is told all */
-    bool has_threshold; /* its own stream_threshold */
+    uint32_t options[SLUICE_OPT_VERSIONS + 1]; /* by enum sluice_option */
+    uint32_t options_set;                      /* bits of those it said */
     bool live;
 };
 

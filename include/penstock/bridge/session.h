@@ -111,6 +111,8 @@ struct session {
 
     uint32_t event_mask;
     uint32_t idle_timeout_ms, max_message, stream_threshold;
+    uint32_t ping_ms, send_buffer, close_timeout_ms; /* options; 0: the
+                                                        location's */
     uint32_t remains;     /* bytes that it costs its link when it is over */
     uint16_t close_code;  /* the client's, or what ended it */
     uint8_t state;        /* enum session_state */
@@ -135,6 +137,8 @@ struct session {
     bool closed_sent : 1; /* CLOSED, on this link */
     bool out_raw : 1;     /* the message from the backend comes as RAW */
     bool out_packed : 1;  /* and is compressed */
+    bool delay : 1;       /* no TCP_NODELAY */
+    bool forgetful : 1;   /* ACK_MODE: no at_least_once */
     bool debug : 1;       /* OPT DEBUG: the backend is told all of it */
     bool tunnel : 1;      /* bytes both ways, no WebSocket: tunnel.c */
     bool out_open : 1;    /* the client is inside a message of the backend's */
@@ -152,6 +156,20 @@ static inline struct link_client *session_client(struct session *s)
 static inline bool session_is_over(const struct session *s)
 {
     return s->state >= SESSION_LINGERING;
+}
+
+/* What the location says, or less if the backend says so. */
+static inline uint64_t session_close_timeout(const struct session *s)
+{
+    uint64_t ms = s->conf->close_timeout_ms;
+    return s->close_timeout_ms && s->close_timeout_ms < ms ? s->close_timeout_ms
+                                                           : ms;
+}
+
+static inline uint64_t session_send_buffer(const struct session *s)
+{
+    uint64_t n = s->conf->send_buffer;
+    return s->send_buffer && s->send_buffer < n ? s->send_buffer : n;
 }
 
 /* The session of an id on this link; NULL when there is none that lives. */
