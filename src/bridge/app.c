@@ -31,7 +31,8 @@ static int add_pattern(struct link *l, struct app *a,
         return err_set(err, "malformed pattern");
     p.text = arena_str(l->arena, text);
     if (p.kind == SLUICE_PATTERN_REGEX) {
-        p.regex = regex_compile(l->arena, p.text, false, err);
+        bool nocase = p.tag == SLUICE_TAG_HOST_PATTERN;
+        p.regex = regex_compile(l->arena, p.text, nocase, err);
         if (!p.regex)
             return -1;
     }
@@ -109,16 +110,24 @@ struct app *link_app_named(struct link *l, struct str name)
     return NULL;
 }
 
+/* Of a path case counts, of hosts and what begins with one it does not. */
+static bool text_matches(const struct app_pattern *p, struct str s)
+{
+    return p->tag == SLUICE_TAG_PATH_PATTERN ? str_eq(s, p->text)
+                                             : str_eq_nocase(s, p->text);
+}
+
 static bool pattern_matches(const struct app_pattern *p, struct str s)
 {
+    size_t n = p->text.n;
+
     switch (p->kind) {
     case SLUICE_PATTERN_EXACT:
-        return p->tag == SLUICE_TAG_PATH_PATTERN ? str_eq(s, p->text)
-                                                 : str_eq_nocase(s, p->text);
+        return text_matches(p, s);
     case SLUICE_PATTERN_PREFIX:
-        return str_starts(s, p->text);
+        return s.n >= n && text_matches(p, str_n(s.p, n));
     case SLUICE_PATTERN_SUFFIX:
-        return str_ends(s, p->text);
+        return s.n >= n && text_matches(p, str_n(s.p + s.n - n, n));
     case SLUICE_PATTERN_REGEX:
         return regex_match(p->regex, s, NULL);
     case SLUICE_PATTERN_ANY:

@@ -3,6 +3,7 @@
 #include "offer.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "events.h"
 #include "fields.h"
 #include "http/authority.h"
@@ -10,6 +11,11 @@
 #include "serve/real_ip.h"
 #include "tunnel.h"
 #include "ws/handshake.h"
+
+enum {
+    REJECT_OUTPUT_MAX = 64 << 10 /* of its body that wait for the client before
+                                    the backend has to */
+};
 
 /* ---- what the request says ---- */
 
@@ -395,16 +401,59 @@ int upgrade_rejected(struct session *s, const struct sluice_frame *f)
     return 0;
 }
 
-/* Its size is bounded by the credit that is never given back here. */
+static void give_credit(struct session *s)
+{
+    s->flushed_out = s->outstanding_out;
+    link_owe(session_client(s), true);
+}
+
+/* What is here leaves, without a length that nobody knows yet. */
+static void send_pending(struct session *s, bool last)
+{
+    struct request *r = s->request;
+    struct iovec iov = {s->pending.p, s->pending.n};
+
+    r->output_max = REJECT_OUTPUT_MAX;
+    if (!r->response.head_sent)
+        r->response.content_length = -1;
+    bool room = request_send_body(r, &iov, 1, last);
+    buf_fini(&s->pending);
+    if (!last) {
+        if (room)
+            give_credit(s);
+        return;
+    }
+    s->request = NULL;
+    r->handler_state = NULL;
+    session_finish(s, ENDING_REJECTED);
+    request_finish(r, VERDICT_DONE);
+}
+
+void upgrade_drained(struct session *s)
+{
+    if (s->state != SESSION_REJECTING || !s->link)
+        return;
+    s->state_ms = (uint32_t)clock_now_ms();
+    give_credit(s);
+}
+
+/* A body of up to half of the credit is collected, and then has a length. */
 int upgrade_body(struct session *s, const struct sluice_frame *f)
 {
+    bool last = !(f->header.flags & SLUICE_FLAG_MORE);
+
     if (s->state != SESSION_REJECTING)
         return -SLUICE_ERROR_BAD_STATE;
-    if (s->outstanding_out >= s->window_out)
+    if (s->outstanding_out >= s->window_out ||
+        s->link->outstanding_out >= s->link->window_out)
         return -SLUICE_ERROR_FLOW_CONTROL;
     link_client_spend(session_client(s), f->payload.n);
+    s->state_ms = (uint32_t)clock_now_ms();
     buf_put(&s->pending, f->payload.p, f->payload.n);
-    if (!(f->header.flags & SLUICE_FLAG_MORE))
+    if (s->request->response.head_sent ||
+        (!last && s->outstanding_out >= s->window_out / 2))
+        send_pending(s, last);
+    else if (last)
         respond(s, buf_str(&s->pending));
     return 0;
 }

@@ -35,8 +35,18 @@ static void on_eof(struct request *r)
     request_finish(r, 499);
 }
 
+static void on_drain(struct request *r)
+{
+    struct session *s = r->handler_state;
+
+    r->blocked = false;
+    if (s)
+        upgrade_drained(s);
+}
+
 const struct handler websocket_handler = {
     .name = "websocket",
+    .on_drain = on_drain,
     .on_eof = on_eof,
     .on_abort = on_gone,
     .on_done = on_gone,

@@ -350,6 +350,8 @@ extern const struct handler websocket_handler;
 int upgrade_accepted(struct session *s, const struct sluice_frame *f);
 int upgrade_rejected(struct session *s, const struct sluice_frame *f);
 int upgrade_body(struct session *s, const struct sluice_frame *f);
+/* The client has taken what there was of it. */
+void upgrade_drained(struct session *s);
 /* REJECT with PASS: offer it to the link's next app.  False when there is
  * none. */
 bool upgrade_pass(struct session *s);

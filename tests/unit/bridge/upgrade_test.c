@@ -366,6 +366,37 @@ static void collects_the_body_of_a_rejection(void **state)
     paper_free(p);
 }
 
+static void a_long_rejection_is_sent_as_it_comes(void **state)
+{
+    (void)state;
+    struct fake *b = fake_of(0);
+    static char big[60000];
+    world_start(1);
+    struct paper *p = paper_ask("");
+    uint64_t cid = fake_expect(b, SLUICE_OPEN).header.cid;
+    struct sluice_reject j = {.cid = cid, .status = 403, .more = true};
+    sluice_reject_put(&b->out, &j);
+    for (int i = 0; i < 5; i++) {
+        p->full = i == 2;
+        fake_put_data(b, SLUICE_HTTP_BODY, SLUICE_FLAG_MORE, cid, big,
+                      sizeof big);
+        fake_send(b);
+        if (p->full) {
+            WORLD_WAIT(p->r.blocked);
+            assert_true(fake_is_silent(b));
+            p->r.handler->on_drain(&p->r);
+        }
+        fake_expect(b, SLUICE_ACK);
+    }
+    assert_int_equal(p->body.n, 5 * sizeof big);
+    fake_put_data(b, SLUICE_HTTP_BODY, 0, cid, "end", 3);
+    fake_send(b);
+    fake_expect(b, SLUICE_CLOSED);
+    assert_int_equal(p->body.n, 5 * sizeof big + 3);
+    assert_int_equal(p->finished, VERDICT_DONE);
+    paper_free(p);
+}
+
 static void a_rejection_cannot_grow_for_ever(void **state)
 {
     (void)state;
@@ -375,6 +406,7 @@ static void a_rejection_cannot_grow_for_ever(void **state)
     struct paper *p = paper_ask("");
     uint64_t cid = fake_expect(b, SLUICE_OPEN).header.cid;
     struct sluice_reject j = {.cid = cid, .status = 403, .more = true};
+    p->full = true; /* the client does not read */
     sluice_reject_put(&b->out, &j);
     for (int i = 0; i < 3; i++)
         fake_put_data(b, SLUICE_HTTP_BODY, SLUICE_FLAG_MORE, cid, big,
@@ -490,6 +522,7 @@ int main(void)
         WORLD_TEST(offers_only_what_the_location_names_best_first),
         WORLD_TEST(a_rejection_becomes_a_response),
         WORLD_TEST(collects_the_body_of_a_rejection),
+        WORLD_TEST(a_long_rejection_is_sent_as_it_comes),
         WORLD_TEST(a_rejection_cannot_grow_for_ever),
         WORLD_TEST(gives_504_when_the_backend_does_not_answer),
         WORLD_TEST(tells_the_backend_that_a_client_left_early),
