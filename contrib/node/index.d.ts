@@ -100,6 +100,7 @@ export interface Conn {
   send(data: Data, options?: SendOptions | null,
     callback?: (error?: Error) => void): boolean;
   fragment(data: Data, options?: { binary?: boolean; last?: boolean }): boolean;
+  raw(head: number, data?: Data): boolean;
   ping(data?: Data): boolean;
   pong(data?: Data): boolean;
   close(code?: number, reason?: string | Buffer): boolean;
@@ -235,6 +236,8 @@ export class Backend extends EventEmitter {
   broadcast(data: Data,
     options?: GroupOptions & { app?: App | string; ownOnly?: boolean }):
     boolean;
+  broadcastStream(options?: GroupOptions & { app?: App | string;
+    ownOnly?: boolean }): Writable;
   publish(channel: string, data: Data, options?: GroupOptions): boolean;
   msend(list: Iterable<Conn | number>, data: Data,
     options?: { binary?: boolean }): boolean;

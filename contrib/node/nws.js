@@ -3,7 +3,7 @@
 // The API of node-websocket-server.
 const EventEmitter = require('events');
 const http = require('http');
-const { Place, messageOf, VERSION_NAMES } = require('./lib/facade');
+const { Place, broadcast, messageOf, VERSION_NAMES } = require('./lib/facade');
 
 const UNKNOWN = 0, OPENING = 1, WAITING = 2, HANDSHAKING = 3, CONNECTED = 4,
   CLOSED = 5;
@@ -299,7 +299,7 @@ class Server extends EventEmitter {
   // To all, of every process; options: except (a connection), scope 'backend'
   // (those of this process).
   broadcast(message, { except, scope } = {}) {
-    this.place.broadcast(String(message), { app: this.app,
+    broadcast(this.backend, String(message), { app: this.app,
       except: except && except.conn, ownOnly: scope === 'backend' });
   }
 }

@@ -8,6 +8,7 @@ const os = require('os');
 const { TYPE, TAG, FEATURE, OPT, EVENT, u32, tlv, tlvOpt, tlvPattern, loOf,
   hiOf, payload } = require('./codec');
 const { openGateway } = require('./gateway');
+const { BroadcastStream } = require('./broadcast');
 const { Link } = require('./link');
 const { Conn, toBytes, channelOf } = require('./conn');
 const { OPEN } = require('./flow');
@@ -61,9 +62,10 @@ class App {
         : tlvPattern(TAG.ORIGIN_PATTERN, ORIGINS[origin] || 0, origin));
     for (const p of this.protocols) list.push(tlv(TAG.SUBPROTOCOL, p));
     const h = this.handlers;
-    list.push(tlvOpt(OPT.EVENT_MASK, EVENT.OPENED | (h.ping ? EVENT.PING : 0) |
+    this.mask = EVENT.OPENED | (h.ping ? EVENT.PING : 0) |
       (h.pong ? EVENT.PONG : 0) | (h.fragment ? EVENT.FRAGMENTS : 0) |
-      (h.http ? EVENT.HTTP_DONE : 0) | (this.wire ? EVENT.WIRE : 0)));
+      (h.http ? EVENT.HTTP_DONE : 0) | (this.wire ? EVENT.WIRE : 0);
+    list.push(tlvOpt(OPT.EVENT_MASK, this.mask));
     if (o.idleTimeout) list.push(tlvOpt(OPT.IDLE_TIMEOUT_MS, o.idleTimeout));
     if (o.maxMessage) list.push(tlvOpt(OPT.MAX_MESSAGE, o.maxMessage));
     if (o.autoPong === false)
@@ -180,6 +182,8 @@ class Backend extends EventEmitter {
     this.debug = 0;
     this.isShut = false;
     this.links = new Set();
+    this.streams = new Map();
+    this.lastStream = 0;
     this.servers = [];
     this.gateway = null;
     this.opening = null; // listen() under way
@@ -461,16 +465,30 @@ class Backend extends EventEmitter {
   // is slow to read.
   broadcast(data, options = {}) {
     const g = this.group(data, options);
-    const app = options.app;
-    const at = app ? this.apps.findIndex((a) => a === app || a.name === app)
-      : -1;
-    if (app && at === -1) throw new Error('there is no such app');
+    const at = this.indexOf(options.app);
+    const app = at !== -1;
     return this.each(g.data.length, 20, (link) => {
       const id = app ? link.appIds[at] : 0;
       if (app && !id) return;
       link.out.frame(TYPE.BROADCAST, 0, 0, 0, 0, payload.broadcast(
         g.opcode, options.ownOnly ? 2 : 0, id, g.except, g.data));
     });
+  }
+
+  // A Writable: its pieces are one message (binary, unless that is false) to all
+  // clients (of the app) who are there when the first is written.
+  broadcastStream(options = {}) {
+    const g = this.group('', { binary: true, ...options });
+    const app = this.indexOf(options.app);
+    return new BroadcastStream(this, { opcode: g.opcode, except: g.except, app,
+      ownOnly: options.ownOnly });
+  }
+
+  indexOf(app) {
+    if (!app) return -1;
+    const at = this.apps.findIndex((a) => a === app || a.name === app);
+    if (at === -1) throw new Error('there is no such app');
+    return at;
   }
 
   // To all who are in the channel, of every backend of the pool.

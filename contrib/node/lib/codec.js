@@ -30,8 +30,8 @@ const TAG = {
 
 const FEATURE = {
   RESUME: 1 << 0, ALO: 1 << 1, FRAGMENTS: 1 << 2, HTTP: 1 << 3,
-  CHANNELS: 1 << 4, STATE: 1 << 8, MOVE: 1 << 9, TUNNEL: 1 << 11,
-  WIRECOUNT: 1 << 14,
+  CHANNELS: 1 << 4, RAW: 1 << 7, STATE: 1 << 8, MOVE: 1 << 9, TUNNEL: 1 << 11,
+  BSTREAM: 1 << 12, WIRECOUNT: 1 << 14,
 };
 
 const ERROR = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 'use strict';
-const { TYPE, TAG, FLAG, FEATURE, ERROR, OPT, tlv, tlvHeader, tlvOpt,
+const { TYPE, TAG, FLAG, FEATURE, ERROR, OPT, EVENT, tlv, tlvHeader, tlvOpt,
   payload } = require('./codec');
 const { Flow, CONNECTING, OPEN, CLOSING, CLOSED } = require('./flow');
 
@@ -66,9 +66,12 @@ class Conn extends Flow {
     this.inOpcode = 0;
     this.outOpcode = 0;
     this.outBegun = false;
+    this.outRaw = false; // what is under way was begun by raw()
     this.parts = null;
     this.partsBytes = 0;
     this.replay = false;
+    this.wire = app.wire; // bytesReceived is of the wire
+    this.inPieces = Boolean(app.handlers.fragment);
     this.seqIn = 0;
     this.seqOut = 0;
     this.waiting = null; // messages whose handlers have not finished
@@ -106,12 +109,23 @@ class Conn extends Flow {
     }
     if (answer.autoPong !== undefined)
       tlvs.push(tlvOpt(OPT.AUTO_PONG, Buffer.from([answer.autoPong ? 1 : 0])));
+    if (answer.wire || answer.fragments) this.want(answer, tlvs);
     tlvs.push(...headerTlvs(answer.headers, true));
     this.link.fit(this, TYPE.ACCEPT, 0, payload.accept(tlvs));
     this.protocol = answer.protocol || '';
     this.answered = true;
     this.readyState = OPEN;
     return true;
+  }
+
+  // What this client's app did not ask for.
+  want({ wire, fragments, streamThreshold }, tlvs) {
+    this.wire = this.wire || Boolean(wire);
+    this.inPieces = this.inPieces || Boolean(fragments);
+    tlvs.push(tlvOpt(OPT.EVENT_MASK, this.app.mask |
+      (this.wire ? EVENT.WIRE : 0) | (this.inPieces ? EVENT.FRAGMENTS : 0)));
+    if (streamThreshold)
+      tlvs.push(tlvOpt(OPT.STREAM_THRESHOLD, streamThreshold));
   }
 
   reject(answer = {}) {
@@ -169,6 +183,7 @@ class Conn extends Flow {
   fragment(data, { binary = typeof data !== 'string', last = false,
     compress = true } = {}, callback) {
     if (this.readyState !== OPEN) return this.cannot(callback);
+    if (this.outRaw) throw new Error('a raw message is under way');
     const opcode = this.outOpcode || (binary ? 2 : 1);
     const flags = (last && callback ? FLAG.NOTIFY : 0) |
       (compress ? 0 : FLAG.NOCOMPRESS);
@@ -230,6 +245,45 @@ class Conn extends Flow {
     if (this.readyState !== OPEN) return false;
     this.put(type, 0, 0, b);
     return true;
+  }
+
+  // One frame as it stands: head is its first byte (FIN, RSV, opcode).  Only
+  // with `allow_raw on` in the pool, and not to the oldest versions, which have
+  // no such frames.  A Close is close()'s.
+  raw(head, data = EMPTY) {
+    if (!(this.link.features & FEATURE.RAW))
+      throw Object.assign(new Error('the gateway lets no raw frames through'),
+        { code: 'ERR_NO_RAW' });
+    const b = toBytes(data);
+    this.checkRaw(head, b.length);
+    if (this.readyState !== OPEN || !this.request.binaryOk) return false;
+    this.putData(TYPE.RAW, 0, b, head);
+    if ((head & 8) === 0) {
+      const last = (head & 0x80) !== 0;
+      this.outRaw = !last;
+      this.outOpcode = last ? 0 : head & 15 || this.outOpcode;
+      if (last) this.seqOut = (this.seqOut + 1) >>> 0;
+      this.mayLeave();
+    }
+    return this.settle();
+  }
+
+  // What the gateway would end the client for.
+  checkRaw(head, n) {
+    const opcode = head & 15;
+    const control = opcode >= 8;
+    const bits = head >> 4 & 7;
+    const packed = bits === 4 && (opcode === 1 || opcode === 2) &&
+      this.request.extension.startsWith('permessage-deflate');
+    if (!(head >= 0 && head <= 255) || (bits !== 0 && !packed) ||
+        (opcode > 2 && opcode !== 9 && opcode !== 10) ||
+        (control && (!(head & 0x80) || n > 125)))
+      throw new RangeError(`${head} is no head of a frame to send`);
+    if (n > this.link.peerMaxFrame)
+      throw new RangeError(`${n} bytes do not fit into a frame`);
+    if (!control && (opcode === 0 ? !this.outRaw : this.outOpcode !== 0))
+      throw new Error(opcode === 0 ? 'no raw message is under way'
+        : 'a message in fragments is under way');
   }
 
   ping(data) {
@@ -353,9 +407,8 @@ class Conn extends Flow {
 
   give(type, buf, at, end, first, last) {
     const { app } = this;
-    if (app.handlers.fragment)
-      return app.call('fragment', this, copy(buf, at, end),
-        this.inOpcode === 2, first, last);
+    if (this.inPieces)
+      return this.givePiece(copy(buf, at, end), first, last);
     if (first && last) {
       const binary = type === TYPE.BINARY;
       if (!app.onMessage) return undefined;
@@ -364,6 +417,19 @@ class Conn extends Flow {
           : buf.utf8Slice(at, end), binary, this.seqIn, this.replay);
     }
     return this.assemble(type, buf.subarray(at, end), last);
+  }
+
+  givePiece(piece, first, last) {
+    const { app, sink } = this;
+    const binary = this.inOpcode === 2;
+    if (sink === null)
+      return app.call('fragment', this, piece, binary, first, last);
+    try {
+      return sink.fragment(this, piece, binary, first, last);
+    } catch (e) {
+      app.backend.fail(e);
+      return undefined;
+    }
   }
 
   assemble(type, piece, last) {

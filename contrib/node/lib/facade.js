@@ -4,6 +4,7 @@
 // from, and what those servers called things.
 const { Backend } = require('./backend');
 const { attach } = require('../http');
+const { sessionOf } = require('./upgrade');
 
 // What programs of their time met; the facades narrow it.
 const GATEWAY = { origin: 'any' };
@@ -73,21 +74,23 @@ class Place {
     for (const app of this.apps) yield* this.backend.conns(app);
   }
 
-  // What no frame can hold goes to the clients of this process only.
-  broadcast(data, options) {
-    if (Buffer.byteLength(data) <= GROUP_MAX) {
-      this.backend.broadcast(data, options);
-      return;
-    }
-    for (const conn of this.conns())
-      if (conn !== options.except) conn.send(data, options);
-  }
-
   find(id) {
     const conn = /^\d{1,16}$/.test(String(id))
       ? this.backend.find(Number(id)) : null;
     return conn && this.apps.includes(conn.app) ? conn : null;
   }
+}
+
+// To all clients of the app; what no frame can hold, in pieces.
+function broadcast(backend, data, options) {
+  if (Buffer.byteLength(data) <= GROUP_MAX) {
+    backend.broadcast(data, options);
+    return;
+  }
+  const stream = backend.broadcastStream(
+    { binary: typeof data !== 'string', ...options });
+  stream.on('error', (e) => backend.log(e.message));
+  stream.end(data);
 }
 
 // What node:http would have made of the handshake.
@@ -101,6 +104,55 @@ function messageOf(request) {
     socket, connection: socket };
 }
 
+// ---- the upgrades of an http.Server ----
+
+const listeners = new WeakMap(); // servers: our listeners
+const claimed = new WeakSet(); // sockets
+
+// handle(req, socket, head) for the upgrades that are ours.  One that no server
+// of this package wants gets 404, if nobody else listens.  Returns how to stop.
+function onUpgrade(server, isOurs, handle) {
+  const ours = listeners.get(server) || new Set();
+  listeners.set(server, ours);
+  const listener = (req, socket, head) => {
+    if (isOurs(req)) {
+      claimed.add(socket);
+      handle(req, socket, head);
+      return;
+    }
+    setImmediate(() => {
+      if (claimed.has(socket) || !sessionOf(socket)) return;
+      if (!server.listeners('upgrade').every((l) => ours.has(l))) return;
+      claimed.add(socket);
+      refuse(socket, 404);
+    });
+  };
+  ours.add(listener);
+  server.on('upgrade', listener);
+  return () => {
+    ours.delete(listener);
+    server.removeListener('upgrade', listener);
+  };
+}
+
+// No other server gets any of its upgrades.
+function isAlone(server) {
+  const all = server.listeners('upgrade');
+  return all.length === 1 && Boolean(listeners.get(server)?.has(all[0]));
+}
+
+// The answer to a handshake that is not accepted.
+function refuse(socket, status, text, headers = {}) {
+  const conn = sessionOf(socket);
+  if (conn && !conn.answered)
+    conn.reject({ status, headers, body: text ? `${text}\n` : undefined,
+      reason: text });
+  socket.destroy();
+}
+
+const isStream = (x) => x !== null && typeof x === 'object' &&
+  typeof x.pipe === 'function' && typeof x.read === 'function';
+
 // Once for each text.
 const told = new Set();
 function warn(text) {
@@ -109,5 +161,6 @@ function warn(text) {
   process.emitWarning(text, 'PenstockWarning');
 }
 
-module.exports = { Place, messageOf, warn, isHixie, hasGateway, ABNORMAL,
+module.exports = { Place, broadcast, messageOf, onUpgrade, isAlone, refuse,
+  warn, isHixie, isStream, hasGateway, ABNORMAL,
   VERSION_NAMES };

@@ -60,14 +60,14 @@ class Flow {
   }
 
   // A data frame, now or behind what waits.
-  putData(type, flags, data) {
+  putData(type, flags, data, aux = 0) {
     if (this.queue === null && this.hasCredit()) {
-      this.put(type, flags, 0, data);
+      this.put(type, flags, aux, data);
       this.spend(data.length);
       return;
     }
     // What waits must not change with the caller's Buffer.
-    this.enqueue(type, flags, 0, Buffer.from(data), true);
+    this.enqueue(type, flags, aux, Buffer.from(data), true);
     this.bufferedAmount += data.length;
   }
 

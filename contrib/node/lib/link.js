@@ -18,7 +18,7 @@ const SLOW = 1024 * 1024; // output of a link: group sends say false
 const MAX_OUT = 64 * 1024 * 1024; // and are refused
 const FEATURES = FEATURE.RESUME | FEATURE.STATE | FEATURE.MOVE | FEATURE.ALO |
   FEATURE.FRAGMENTS | FEATURE.HTTP | FEATURE.CHANNELS | FEATURE.WIRECOUNT |
-  FEATURE.TUNNEL;
+  FEATURE.RAW | FEATURE.TUNNEL | FEATURE.BSTREAM;
 const ROLE_GATEWAY = 1, ROLE_BACKEND = 2;
 const WANTS_RESUME = 1, HEALTH_CHECK = 2;
 const CAUSE_LINK_LOST = 11, CAUSE_SHUTDOWN = 12, CAUSE_MOVED = 16;
@@ -201,7 +201,7 @@ class Link {
       if (c === null) return 0;
       if (!(c instanceof Conn)) return this.broken(c, ERROR.BAD_STATE, type);
       if (!c.answered) return ERROR.BAD_STATE;
-      if (c.app.wire) c.bytesReceived += (aux << 16) >> 16;
+      if (c.wire) c.bytesReceived += (aux << 16) >> 16;
       const code = c.onData(type, flags, buf, at, end);
       return code === 0 ? 0 : this.broken(c, code, type);
     }
@@ -302,6 +302,8 @@ class Link {
     const e = readError(buf, at, end);
     const c = lo | hi ? this.at(lo, hi) : null;
     if (c instanceof Conn) c.tell(code, e.text);
+    else if (hi === 0 && this.backend.streams.has(lo))
+      this.backend.streams.get(lo).refused(code, e.text);
     if (e.severity === 2) {
       this.backend.log(`the gateway gave the link up: ${e.text}`);
       this.lose(CAUSE_LINK_LOST);
@@ -438,7 +440,7 @@ class Link {
     if (type === TYPE.CLOSED) {
       const closed = readClosed(buf, at, end);
       this.ackEnd(c);
-      if (app.wire) c.bytesReceived = Number(closed.bytesIn);
+      if (c.wire) c.bytesReceived = Number(closed.bytesIn);
       c.finish(aux, closed.reason, closed.cause);
       return 0;
     }

@@ -3,6 +3,7 @@
 // The examples, each spawned by the real gateway (env PENSTOCK: its program),
 // with clients of every version.
 const assert = require('assert');
+const fs = require('fs');
 const { test } = require('node:test');
 const { BINARY, gateway } = require('./support');
 const { ALL, VERSIONS, speak } = require('./drafts');
@@ -10,12 +11,13 @@ const { ALL, VERSIONS, speak } = require('./drafts');
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
 
 // Clients of all versions at the example.
-async function start(t, name, { pool = '', path = '/ws', ...how } = {}) {
+async function start(t, name, { pool = '', path = '/ws', versions = VERSIONS,
+  ...how } = {}) {
   const g = await gateway(t, { location: ALL, pool: `spawn ${process.execPath} ${
     require.resolve(`../examples/${name}`)}; ${pool}`, ...how });
   await g.ready();
   g.clients = [];
-  for (const version of VERSIONS) {
+  for (const version of versions) {
     const c = await speak(t, g.port, version, path);
     assert.ok(c.accepted, `version ${version}: ${c.head}`);
     g.clients.push(c);
@@ -35,6 +37,23 @@ test('nws-echo-all', { skip }, async (t) => {
   }
   const page = await fetch(`http://127.0.0.1:${port}/page`);
   assert.strictEqual(await page.text(), 'Come with a WebSocket.\n');
+});
+
+test('ws04-echo', { skip }, async (t) => {
+  // ws 0.4 had no version 75.
+  const { clients, port } = await start(t, 'ws04-echo.js',
+    { versions: [76, 8, 13] });
+  const text = fs.readFileSync(require.resolve('../examples/ws04-echo.js'),
+    'utf8');
+  for (const c of clients) {
+    c.send('echo');
+    assert.strictEqual(await c.message(), 'echo');
+    c.send('file');
+    c.send('behind it');
+    assert.strictEqual(await c.message(), text);
+    assert.strictEqual(await c.message(), 'behind it');
+  }
+  assert.strictEqual((await speak(t, port, 75)).status, 400);
 });
 
 test('v8cgi-echo-all', { skip }, async (t) => {
