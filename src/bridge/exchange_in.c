@@ -64,6 +64,7 @@ bool exchange_send_request(struct exchange *x)
     ok &= identity_put(out, r, x->app, http_head_find(&r->head, STR("Origin")));
     ok &= identity_put_captures(out, r, x->conf->pattern);
     ok &= identity_put_params(out, r, &shared->params);
+    ok &= identity_put_tls(out, r);
     ok &= put_headers(out, r);
     if (x->upgrade)
         ok &= put_upgrade(out, r);

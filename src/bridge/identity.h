@@ -25,6 +25,8 @@ bool identity_put_params(struct buf *out, struct request *r,
                          const struct conf_list *params);
 
 /* HEADER: every field as it came. */
+/* Of a client that speaks TLS: how, and who its certificate says it is. */
+bool identity_put_tls(struct buf *out, struct request *r);
 bool identity_put_headers(struct buf *out, struct request *r);
 
 #endif

@@ -331,6 +331,7 @@ static bool send_open(struct session *s)
     ok &= identity_put_captures(out, r, s->conf->pattern);
     ok &= identity_put_params(out, r, &s->conf->params);
     size_t to = out->n;
+    ok &= identity_put_tls(out, r);
     ok &= identity_put_headers(out, r);
     if (s->conf->resume_headers)
         to = out->n;

@@ -222,6 +222,15 @@ static const struct directive websocket_directives[] = {
         .help = "Keep the fields of the handshake, for the backend that takes "
                 "over a session; about 1 KiB for each.",
     },
+    {
+        .name = "backend_server_certificate",
+        .contexts = ANYWHERE,
+        .arity = ARGS_FLAG,
+        .set = conf_set_flag,
+        .offset = offsetof(struct websocket_conf, server_certificate),
+        .default_text = "off",
+        .help = "Show backends the certificate that the client was shown.",
+    },
     {0},
 };
 

@@ -127,6 +127,17 @@ const char *tls_cipher(const struct tls *t)
     return SSL_get_cipher_name(t->ssl);
 }
 
+uint16_t tls_protocol_code(const struct tls *t)
+{
+    return (uint16_t)SSL_version(t->ssl);
+}
+
+uint16_t tls_cipher_code(const struct tls *t)
+{
+    const SSL_CIPHER *c = SSL_get_current_cipher(t->ssl);
+    return c ? SSL_CIPHER_get_protocol_id(c) : 0;
+}
+
 const char *tls_curve(const struct tls *t)
 {
     long nid = SSL_get_negotiated_group(t->ssl);

@@ -195,6 +195,9 @@ bool tls_put(const struct tls *t, enum tls_peer_part part, struct buf *out)
         good = put_ciphers(t->ssl, out);
     } else if (part == TLS_CLIENT_CURVES) {
         good = put_curves(t->ssl, out);
+    } else if (part == TLS_OWN_PEM) {
+        X509 *own = SSL_get_certificate(t->ssl);
+        good = own && put_part(own, TLS_PEER_PEM, out);
     } else if (part == TLS_OWN_SIGNATURE || part == TLS_PEER_SIGNATURE) {
         good = put_signature(t->ssl, part == TLS_OWN_SIGNATURE, out);
     } else if ((peer = SSL_get0_peer_certificate(t->ssl))) {

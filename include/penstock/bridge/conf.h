@@ -41,7 +41,8 @@ struct websocket_conf {
     struct conf_list params;    /* of struct websocket_param */
     unsigned accept_auto;       /* 1: 101 before the backend is asked */
     bool auto_pong;
-    bool resume_headers; /* backend_resume_headers */
+    bool resume_headers;     /* backend_resume_headers */
+    bool server_certificate; /* backend_server_certificate */
 
     struct ws_limits limits; /* of the three below */
     uint64_t max_message, max_frame, max_fragments;

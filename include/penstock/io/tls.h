@@ -202,6 +202,9 @@ const char *tls_error(const struct tls *tls);
 struct str tls_server_name(const struct tls *tls);
 const char *tls_protocol(const struct tls *tls);
 const char *tls_cipher(const struct tls *tls);
+/* The numbers of both on the wire: 0x0304, 0x1301. */
+uint16_t tls_protocol_code(const struct tls *tls);
+uint16_t tls_cipher_code(const struct tls *tls);
 const char *tls_curve(const struct tls *tls); /* NULL: none */
 struct str tls_alpn(const struct tls *tls);
 bool tls_is_resumed(const struct tls *tls);
@@ -227,6 +230,7 @@ enum tls_peer_part {
                            of new sessions; 0x... for unknown ones */
     TLS_CLIENT_CURVES,
     TLS_SESSION_ID, /* hex */
+    TLS_OWN_PEM,
 };
 
 /* Append that part; false: there is none. */
