@@ -79,59 +79,59 @@ declare class WebSocket extends EventEmitter {
 }
 
 declare namespace WebSocket {
-  type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob';
-  type RawData = Buffer | ArrayBuffer | Buffer[];
-  type Data = string | Buffer | ArrayBuffer | Buffer[];
-  type BufferLike = string | number | Buffer | ArrayBufferView | ArrayBuffer |
+  export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob';
+  export type RawData = Buffer | ArrayBuffer | Buffer[];
+  export type Data = string | Buffer | ArrayBuffer | Buffer[];
+  export type BufferLike = string | number | Buffer | ArrayBufferView | ArrayBuffer |
     SharedArrayBuffer | readonly number[] | Blob;
 
-  interface SendOptions {
+  export interface SendOptions {
     binary?: boolean | undefined;
     compress?: boolean | undefined;
     fin?: boolean | undefined;
     mask?: boolean | undefined;
   }
 
-  interface Event {
+  export interface Event {
     type: string;
     target: WebSocket;
   }
-  interface MessageEvent extends Event {
+  export interface MessageEvent extends Event {
     data: any;
   }
-  interface CloseEvent extends Event {
+  export interface CloseEvent extends Event {
     code: number;
     reason: string;
     wasClean: boolean;
   }
-  interface ErrorEvent extends Event {
+  export interface ErrorEvent extends Event {
     error: any;
     message: string;
   }
-  interface EventMap {
+  export interface EventMap {
     open: Event;
     message: MessageEvent;
     close: CloseEvent;
     error: ErrorEvent;
   }
 
-  interface VerifyInfo<R = IncomingMessage> {
+  export interface VerifyInfo<R = IncomingMessage> {
     origin: string;
     secure: boolean;
     req: R;
   }
-  type VerifyClientCallbackAsync<R = IncomingMessage> = (info: VerifyInfo<R>,
+  export type VerifyClientCallbackAsync<R = IncomingMessage> = (info: VerifyInfo<R>,
     callback: (verified: boolean, status?: number, text?: string,
       headers?: Record<string, string | number>) => void) => void;
-  type VerifyClientCallbackSync<R = IncomingMessage> =
+  export type VerifyClientCallbackSync<R = IncomingMessage> =
     (info: VerifyInfo<R>) => boolean | Promise<boolean>;
 
-  interface PerMessageDeflateOptions {
+  export interface PerMessageDeflateOptions {
     threshold?: number | undefined;
     [other: string]: any;
   }
 
-  interface ServerOptions {
+  export interface ServerOptions {
     host?: string | undefined;
     port?: number | undefined;
     backlog?: number | undefined;
@@ -157,7 +157,7 @@ declare namespace WebSocket {
     signals?: boolean | undefined;
   }
 
-  class Server<T extends WebSocket = WebSocket> extends EventEmitter {
+  export class Server<T extends WebSocket = WebSocket> extends EventEmitter {
     constructor(options?: ServerOptions, callback?: () => void);
     readonly options: ServerOptions;
     readonly path?: string;
@@ -191,14 +191,14 @@ declare namespace WebSocket {
       listener: (this: this, ...args: any[]) => void): this;
   }
 
-  const WebSocketServer: typeof Server;
-  interface WebSocketServer<T extends WebSocket = WebSocket>
+  export const WebSocketServer: typeof Server;
+  export interface WebSocketServer<T extends WebSocket = WebSocket>
     extends Server<T> {}
   const WebSocketAlias: typeof WebSocket;
   interface WebSocketAlias extends WebSocket {}
   export { WebSocketAlias as WebSocket };
 
-  function createWebSocketStream(websocket: WebSocket,
+  export function createWebSocketStream(websocket: WebSocket,
     options?: DuplexOptions): Duplex;
 }
 

@@ -352,7 +352,8 @@ function upgradeRequired(req, res) {
   res.end(body);
 }
 
-function abort(socket, status, text = http.STATUS_CODES[status], fields = {}) {
+function abort(socket, status, words, fields = {}) {
+  const text = words || http.STATUS_CODES[status];
   const all = { Connection: 'close', 'Content-Type': 'text/html',
     'Content-Length': Buffer.byteLength(text), ...fields };
   socket.once('finish', () => socket.destroy());
