@@ -311,7 +311,11 @@ static int prepare_response(struct session *s, const struct sluice_reject *j)
     struct sluice_tlv t;
     struct str name, value;
 
-    r->response.status = j->flags & SLUICE_REJECT_PASS ? 403 : j->status;
+    /* Nobody is left to pass it to: as it said, or it is forbidden. */
+    r->response.status =
+        j->flags & SLUICE_REJECT_PASS && (j->status < 300 || j->status > 599)
+            ? 403
+            : j->status;
     while (sluice_tlv_next(&tlvs, &t) == 1) {
         if (t.tag != SLUICE_TAG_HEADER)
             continue;
