@@ -53,6 +53,15 @@ enum {
     PSB_VERSION_75 = 16
 };
 
+/* psb_state(), on_state */
+enum {
+    PSB_STATE_NONE = 0,
+    PSB_STATE_OPENING = 1, /* on_open; 2 is nobody's */
+    PSB_STATE_HANDSHAKING = 3,
+    PSB_STATE_CONNECTED = 4,
+    PSB_STATE_CLOSED = 5
+};
+
 /* psb_ready_state() */
 enum { PSB_CONNECTING = 0, PSB_OPEN = 1, PSB_CLOSING = 2, PSB_CLOSED = 3 };
 
@@ -130,6 +139,14 @@ typedef struct {
  * on_log       the gateway tells something of the client, or of the link
  *              (NULL), as psb_set_debug() asked for; level as in syslog.  Each
  *              app with this handler gets it; without any it goes to stderr
+ * on_state     one of PSB_STATE_, and the one before: 1, 3 and 4 for a client
+ *              that is accepted, 5 after 1 for one that is not, at the end 5
+ * on_conn      somebody connected to the gateway (`conn_events on`)
+ * on_refused   a handshake was refused before there was a client: the error's
+ *              code in the protocol (9 DENIED, 19 HANDSHAKE...) and why
+ * on_goaway    that gateway process takes leave, within grace_ms; mode as in
+ *              psb_goaway()
+ * on_drain     a message to a group said 1, and now no link is slow any more
  * on_close     the last word about the client: its memory goes after this.
  *              Of a request: code 0, and PSB_CAUSE_CLIENT when all of the
  *              response left, PSB_CAUSE_EOF when not
@@ -155,6 +172,12 @@ typedef struct {
     void (*on_http_body)(psb_client_t *, psb_buf, int more, void *ud);
     void (*on_tunnel)(psb_client_t *, psb_buf, int more, void *ud);
     void (*on_log)(psb_t *, psb_client_t *, int level, psb_buf text, void *ud);
+    void (*on_state)(psb_client_t *, int state, int previous, void *ud);
+    void (*on_conn)(psb_t *, psb_buf addr, uint16_t port, void *ud);
+    void (*on_refused)(psb_t *, int code, psb_buf reason, psb_buf addr,
+                       psb_buf target, void *ud);
+    void (*on_goaway)(psb_t *, int mode, int grace_ms, void *ud);
+    void (*on_drain)(psb_t *, void *ud);
 } psb_handlers;
 
 /* What the backend offers.  h must outlive the psb_t; texts are copied. */
@@ -173,6 +196,8 @@ typedef struct {
                        on_message returns */
     const psb_handlers *h;
     void *ud;
+    int nodelay;         /* TCP_NODELAY: 1 on, -1 off, 0 the gateway's */
+    uint32_t event_mask; /* of the protocol, besides what the handlers need */
 } psb_app;
 
 /* Setup; -1 with errno and psb_error() when it fails. */
@@ -244,7 +269,8 @@ PSB_API void psb_set_data(psb_client_t *, void *);
 PSB_API void *psb_data(const psb_client_t *);
 PSB_API int psb_ready_state(const psb_client_t *);
 PSB_API size_t psb_buffered(const psb_client_t *); /* waits for credit */
-PSB_API uint64_t psb_bytes_received(const psb_client_t *);
+PSB_API uint64_t psb_bytes_received(const psb_client_t *); /* on the wire */
+PSB_API int psb_state(const psb_client_t *);
 
 /*
  * Answer on_open.  protocol: NULL, or one that was offered; headers: NULL, or
@@ -275,7 +301,10 @@ PSB_API int psb_tunnel_write(psb_client_t *, const void *, size_t, int more);
  * kept here and counted by psb_buffered()); -1 with errno: EPIPE (it is
  * closed), ENOTCONN (not accepted yet), ENOBUFS (64 MiB are kept already),
  * EBUSY (a fragmented message is under way), EINVAL.  Text must be UTF-8.
+ * binary + PSB_NOCOMPRESS leaves the message as it is where permessage-deflate
+ * was agreed on; with opcode of the first piece likewise, and below.
  */
+enum { PSB_NOCOMPRESS = 0x100 };
 PSB_API int psb_send(psb_client_t *, int binary, const void *, size_t);
 PSB_API int psb_sendv(psb_client_t *, int binary, const struct iovec *, int n);
 /* opcode 1 text, 2 binary: of the message, in every piece. */
@@ -309,6 +338,22 @@ PSB_API int psb_ack(psb_client_t *, uint32_t seq);
 PSB_API int psb_ack_cid(psb_t *, psb_cid, uint32_t seq);
 
 PSB_API int psb_set_idle_timeout(psb_client_t *, uint32_t ms);
+/* What holds for this client instead of the gateway's configuration. */
+enum {
+    PSB_OPT_NODELAY = 1,
+    PSB_OPT_IDLE_TIMEOUT_MS = 2,
+    PSB_OPT_AUTO_PONG = 3,
+    PSB_OPT_MAX_MESSAGE = 4,
+    PSB_OPT_EVENT_MASK = 5,
+    PSB_OPT_ON_LOSS = 6, /* 0 close, 1 hold, 2 hold any, 3 reassign */
+    PSB_OPT_PING_INTERVAL_MS = 7,
+    PSB_OPT_SEND_BUFFER = 8,
+    PSB_OPT_CLOSE_TIMEOUT_MS = 9,
+    PSB_OPT_STREAM_THRESHOLD = 10,
+    PSB_OPT_ACK_MODE = 11, /* 0: at most once, whatever the pool does */
+    PSB_OPT_DEBUG = 12
+};
+PSB_API int psb_set_option(psb_client_t *, int option, uint32_t value);
 
 /*
  * Answer a request.  headers: NULL, or name, value, ..., NULL; with a
@@ -330,10 +375,17 @@ PSB_API int psb_http_trailers(psb_client_t *, const char *const *headers);
 PSB_API int psb_http_inform(psb_client_t *, int status,
                             const char *const *headers);
 
-/* By id; NULL and -1 (ENOENT) when it is gone. */
+/* By id; NULL (ENOENT) when it is gone, or not this backend's. */
 PSB_API psb_client_t *psb_find(psb_t *, psb_cid);
+/* Also one that another backend of the pool has (`cross_backend on`): what is
+ * sent to it so is as a message to a group.  -1: ENOENT, no link to its
+ * gateway; ENOTSUP, that gateway does not let us.  A client that is gone is
+ * nobody. */
 PSB_API int psb_send_to(psb_t *, psb_cid, int binary, const void *, size_t);
 PSB_API int psb_close_cid(psb_t *, psb_cid, int code, const char *reason);
+PSB_API int psb_terminate_cid(psb_t *, psb_cid);
+PSB_API int psb_subscribe_cid(psb_t *, psb_cid, const char *channel);
+PSB_API int psb_unsubscribe_cid(psb_t *, psb_cid, const char *channel);
 
 /* Every client of the app (0: all), until the function returns non-zero. */
 PSB_API void psb_foreach(psb_t *, int app, int (*)(psb_client_t *, void *),
@@ -344,19 +396,54 @@ PSB_API size_t psb_count(const psb_t *, int app);
  * To all accepted clients of the app (0: of all apps) but one (0: none), at
  * every gateway process, encoded once.  Clients of sibling backends of the
  * pool are among them when the gateway is so configured.
- * 0; 1: taken, but a gateway is slow to read; -1: EMSGSIZE, ENOBUFS.
+ * 0; 1: taken, but a gateway is slow to read: on_drain tells when none is any
+ * more; -1 and nothing was sent: EMSGSIZE, ENOBUFS (64 MiB wait already),
+ * EINVAL.
  */
 PSB_API int psb_broadcast(psb_t *, int app, int binary, const void *, size_t,
                           psb_cid except);
+/* To those clients, of this backend or, as psb_send_to(), of others. */
 PSB_API int psb_msend(psb_t *, const psb_cid *, size_t count, int binary,
                       const void *, size_t);
 
 /*
- * One frame of this first byte to all clients of the app (0: of all apps).  A
- * whole message without bits (0x81, 0x82) is a psb_broadcast(); anything else
- * goes to the clients of this backend as psb_raw(), and those that can not have
- * it now are passed over.  0; 1: some have to wait; -1: EINVAL, or as
- * psb_broadcast().
+ * The same with more to say.  done is called once, from the loop, when all
+ * gateways have answered: how many clients were meant (matched), and of these
+ * got it or have it before them (queued), can not be told such a message or are
+ * closing (skipped), or have too much before them (dropped).  EAGAIN: 4096
+ * answers are awaited already.
+ */
+typedef struct {
+    uint32_t matched, queued, skipped, dropped;
+    int lost; /* gateways that are gone: what is above says nothing of them */
+} psb_delivered;
+typedef void psb_delivered_fn(psb_t *, const psb_delivered *, void *arg);
+
+enum {
+    PSB_ALL = 0,    /* every gateway process, every backend of the pool */
+    PSB_OWN = 1,    /* this backend's clients; broadcasts and streams */
+    PSB_PROCESS = 2 /* those at the gateway process that has client `of` */
+};
+typedef struct {
+    int scope;
+    psb_cid of;
+    const psb_cid *except; /* of channels at most one; of psb_msend none */
+    size_t except_n;
+    psb_delivered_fn *done; /* or NULL */
+    void *arg;
+} psb_group;
+PSB_API int psb_broadcast_with(psb_t *, int app, int binary, const void *,
+                               size_t, const psb_group *);
+PSB_API int psb_msend_with(psb_t *, const psb_cid *, size_t count, int binary,
+                           const void *, size_t, const psb_group *);
+PSB_API int psb_publish_with(psb_t *, const char *channel, int binary,
+                             const void *, size_t, const psb_group *);
+
+/*
+ * By the first byte of a frame, FIN, RSV and opcode: 81 and 82 are a broadcast;
+ * 01 and 02 begin one in pieces, 00 goes on, 80 is the last of it (EBUSY and
+ * EINVAL when they do not fit together); 88, 89 and 8a close, ping or pong this
+ * backend's own clients; what has RSV bits goes to these by psb_raw().
  */
 PSB_API int psb_broadcast_raw(psb_t *, int app, uint8_t head, const void *,
                               size_t);
@@ -372,6 +459,9 @@ PSB_API int psb_broadcast_raw(psb_t *, int app, uint8_t head, const void *,
  * there is no such stream.
  */
 PSB_API uint64_t psb_bstream_begin(psb_t *, int app, int binary);
+/* done comes after the end. */
+PSB_API uint64_t psb_bstream_begin_with(psb_t *, int app, int binary,
+                                        const psb_group *);
 PSB_API int psb_bstream_write(psb_t *, uint64_t id, const void *, size_t);
 PSB_API int psb_bstream_end(psb_t *, uint64_t id);
 
@@ -387,6 +477,41 @@ PSB_API int psb_unsubscribe(psb_client_t *, const char *channel);
 /* As psb_broadcast(). */
 PSB_API int psb_publish(psb_t *, const char *channel, int binary, const void *,
                         size_t, psb_cid except);
+
+/* Who is in it: how many, and with list their ids, as many as each gateway can
+ * say at once.  As with psb_group.done. */
+typedef struct {
+    uint32_t count;
+    int lost;
+    const psb_cid *ids;
+    size_t ids_n;
+} psb_members;
+typedef void psb_presence_fn(psb_t *, const psb_members *, void *arg);
+PSB_API int psb_presence(psb_t *, const char *channel, int list,
+                         psb_presence_fn *done, void *arg);
+
+/*
+ * Requests whose key (the pool's `claim`) is this one come here, at every
+ * gateway process, also at those that connect later; the last backend that
+ * claimed it has it.  1 to 255 bytes, 65536 keys (ENOBUFS).
+ */
+PSB_API int psb_claim(psb_t *, psb_buf key);
+PSB_API int psb_unclaim(psb_t *, psb_buf key); /* -1: ENOENT */
+
+/*
+ * A JSON object of each gateway: about the link, the process, all processes
+ * (one gateway is asked), or one client (cid, else 0).  Once for each answer;
+ * last: there is no more, json.p may be NULL then.
+ */
+enum {
+    PSB_STATS_LINK = 0,
+    PSB_STATS_PROCESS = 1,
+    PSB_STATS_INSTANCE = 2,
+    PSB_STATS_CLIENT = 3
+};
+typedef void psb_stats_fn(psb_t *, psb_buf json, int last, void *arg);
+PSB_API int psb_stats(psb_t *, int scope, psb_cid cid, psb_stats_fn *done,
+                      void *arg);
 
 /* Frames that come are shown on stderr: 1 those of clients' lives, 2 all.  And
  * the gateway tells what it does with our clients (on_log): 1 up to syslog's

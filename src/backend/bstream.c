@@ -13,10 +13,11 @@
 struct psb_stream {
     struct list all; /* psb.streams */
     uint64_t id;
-    int app;
-    uint8_t opcode;
-    bool begun;
+    struct psb_target to;
+    bool begun, ends;
 };
+
+enum { FIRST_SIZE = 12 };
 
 static struct psb_stream *find(psb_t *b, uint64_t id)
 {
@@ -33,26 +34,36 @@ static struct psb_stream *find(psb_t *b, uint64_t id)
 static void destroy(struct psb_stream *s)
 {
     list_remove(&s->all);
+    psb_target_fini(&s->to);
     free(s);
 }
 
-uint64_t psb_bstream_begin(psb_t *b, int app, int binary)
+uint64_t psb_bstream_begin_with(psb_t *b, int app, int binary,
+                                const psb_group *g)
 {
-    if (app < 0 || (size_t)app > b->apps_n) {
+    struct psb_stream *s = xcalloc(1, sizeof *s);
+
+    /* Every gateway takes frames of so much, and a first piece too. */
+    if (psb_target_init(&s->to, b, app, binary, g) == -1 ||
+        s->to.ids.n > SLUICE_MAX_FRAME_MIN / 2) {
+        psb_target_fini(&s->to);
+        free(s);
         errno = EINVAL;
         return 0;
     }
-    struct psb_stream *s = xcalloc(1, sizeof *s);
     /* None that could be a client's: those have a generation above these
      * bits. */
     do
         b->last_stream = b->last_stream % SLUICE_SLOT_MAX + 1;
     while (find(b, b->last_stream));
     s->id = b->last_stream;
-    s->app = app;
-    s->opcode = binary ? 2 : 1;
     list_push_back(&b->streams, &s->all);
     return s->id;
+}
+
+uint64_t psb_bstream_begin(psb_t *b, int app, int binary)
+{
+    return psb_bstream_begin_with(b, app, binary, NULL);
 }
 
 /* ---- one link ---- */
@@ -63,14 +74,11 @@ static bool takes_part(const struct psb_link *l, const struct psb_stream *s)
 }
 
 /* May it begin there? */
-static bool join(struct psb_link *l, const struct psb_stream *s,
-                 struct sluice_bstream *m)
+static bool join(struct psb_link *l, const struct psb_stream *s)
 {
-    if (!l->ready || l->dead || !(l->reader.features & SLUICE_FEATURE_BSTREAM))
+    if (!psb_target_has(&s->to, l) ||
+        !(l->reader.features & SLUICE_FEATURE_BSTREAM))
         return false;
-    m->first.app_id = s->app ? l->app_ids[s->app - 1] : 0;
-    if (s->app && !m->first.app_id)
-        return false; /* nobody came through it */
     sluice_ids_append(&l->streams, s->id);
     return true;
 }
@@ -90,12 +98,16 @@ static void leave(struct psb_link *l, uint64_t id)
 
 /* In frames of what it takes. */
 static void put(struct psb_link *l, const struct psb_stream *s, struct str data,
-                bool end)
+                struct psb_report *report)
 {
-    struct sluice_bstream m = {.stream = s->id, .first = {.opcode = s->opcode}};
-    size_t max = l->peer_max_frame - GROUP_ROOM;
+    struct sluice_bstream m = {
+        .stream = s->id,
+        .first = psb_target_head(&s->to, l),
+    };
+    size_t max = l->peer_max_frame - FIRST_SIZE - s->to.ids.n;
+    bool end = s->ends;
 
-    m.start = !s->begun && join(l, s, &m);
+    m.start = !s->begun && join(l, s);
     if (!takes_part(l, s))
         return;
     do {
@@ -103,37 +115,43 @@ static void put(struct psb_link *l, const struct psb_stream *s, struct str data,
         data = str_slice(data, m.data.n, data.n);
         m.first.data = m.data;
         m.end = end && !data.n;
+        m.notify = m.end && report;
+        m.token = m.notify ? psb_report_token(report) : 0;
         sluice_bstream_put(&l->out, &m);
         m.start = false;
     } while (data.n);
-    psb_link_dirty(l);
+    if (end)
+        psb_report_expect(report, l);
 }
 
 /* ---- all of them ---- */
 
-static int send_all(psb_t *b, struct psb_stream *s, struct str data, bool end)
+static int send_all(psb_t *b, struct psb_stream *s, struct str data)
 {
+    struct psb_report *report = NULL;
     bool slow = false;
 
     /* A piece that is left out somewhere would be missing in the message. */
     LIST_EACH(item, after, &b->links)
     {
         struct psb_link *l = CONTAINER(item, struct psb_link, all);
-        if (!l->dead && data.n && psb_link_pending(l) + data.n > PSB_OUT_MAX) {
-            errno = ENOBUFS;
-            return -1;
-        }
+        if (!l->dead && data.n && psb_link_pending(l) + data.n > PSB_OUT_MAX)
+            return psb_refuse(ENOBUFS);
     }
+    if (s->ends && s->to.g.done &&
+        !(report = psb_report_delivered(b, &s->to.g)))
+        return -1;
     LIST_EACH(item, next, &b->links)
     {
         struct psb_link *l = CONTAINER(item, struct psb_link, all);
-        put(l, s, data, end);
-        if (!l->dead && psb_link_pending(l) > PSB_OUT_SLOW)
-            slow = true;
-        if (end)
+        put(l, s, data, report);
+        if (takes_part(l, s))
+            slow |= psb_link_was_put(l);
+        if (s->ends)
             leave(l, s->id);
     }
     s->begun = true;
+    psb_report_seal(report);
     return slow;
 }
 
@@ -143,7 +161,7 @@ int psb_bstream_write(psb_t *b, uint64_t id, const void *p, size_t n)
 
     if (!s)
         return -1;
-    return n ? send_all(b, s, str_n(p, n), false) : 0;
+    return n ? send_all(b, s, str_n(p, n)) : 0;
 }
 
 int psb_bstream_end(psb_t *b, uint64_t id)
@@ -152,8 +170,12 @@ int psb_bstream_end(psb_t *b, uint64_t id)
 
     if (!s)
         return -1;
-    int rc = send_all(b, s, STR(""), true);
-    destroy(s);
+    s->ends = true;
+    int rc = send_all(b, s, STR(""));
+    if (rc == -1)
+        s->ends = false;
+    else
+        destroy(s);
     return rc;
 }
 

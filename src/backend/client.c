@@ -66,6 +66,7 @@ void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause)
     struct psb_link *l = c->link;
 
     c->state = PSB_CLOSED;
+    psb_client_tell_state(c);
     c->gone = true;
     if (c->app->h.on_close)
         c->app->h.on_close(c, code, psb_buf_of(reason), cause, c->app->app.ud);
@@ -184,6 +185,35 @@ void psb_set_data(psb_client_t *c, void *data)
 void *psb_data(const psb_client_t *c)
 {
     return c->data;
+}
+
+int psb_state(const psb_client_t *c)
+{
+    if (c->state == PSB_CLOSED)
+        return PSB_STATE_CLOSED;
+    if (c->opened)
+        return PSB_STATE_CONNECTED;
+    return c->answered ? PSB_STATE_HANDSHAKING : PSB_STATE_OPENING;
+}
+
+void psb_client_tell_state(psb_client_t *c)
+{
+    int now = psb_state(c), before = c->told_state;
+
+    if (c->http || now == before)
+        return;
+    /* Nothing is left out on the way. */
+    if (now == PSB_STATE_CONNECTED && before == PSB_STATE_OPENING) {
+        now = PSB_STATE_HANDSHAKING;
+        c->told_state = (uint8_t)now;
+        if (c->app->h.on_state)
+            c->app->h.on_state(c, now, before, c->app->app.ud);
+        before = now;
+        now = psb_state(c);
+    }
+    c->told_state = (uint8_t)now;
+    if (c->app->h.on_state)
+        c->app->h.on_state(c, now, before, c->app->app.ud);
 }
 
 int psb_ready_state(const psb_client_t *c)

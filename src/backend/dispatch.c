@@ -41,6 +41,7 @@ static int on_hello(struct psb_link *l, const struct sluice_frame *f)
         psb_link_set_log(l);
     if (!b->stopping)
         sluice_empty_put(&l->out, SLUICE_READY, 0, 0);
+    psb_link_put_claims(l);
     return 0;
 }
 
@@ -78,6 +79,10 @@ static int on_error(struct psb_link *l, const struct sluice_frame *f)
     int rc = sluice_error_get(&e, f);
     if (rc < 0)
         return rc;
+    if (e.offending_type == SLUICE_STATS_REQ) {
+        psb_on_stats_error(l, e.cid);
+        return 0;
+    }
     psb_client_t *c = e.cid ? psb_client_at(l, e.cid) : NULL;
     if (c && c->app->h.on_error) {
         char text[256];
@@ -182,7 +187,7 @@ static const char *best_protocol(const psb_client_t *c)
     return NULL;
 }
 
-static void decide(psb_client_t *c, const struct sluice_open *o)
+static void ask(psb_client_t *c, const struct sluice_open *o)
 {
     psb_info info = psb_client_info(c, o);
     int verdict = PSB_ACCEPT;
@@ -198,6 +203,13 @@ static void decide(psb_client_t *c, const struct sluice_open *o)
     else if (psb_reject(c, verdict, NULL, (psb_buf){NULL, 0}, NULL) == -1)
         psb_reject(c, 500, NULL, (psb_buf){NULL, 0},
                    "no status to refuse with");
+}
+
+static void decide(psb_client_t *c, const struct sluice_open *o)
+{
+    psb_client_tell_state(c);
+    ask(c, o);
+    psb_client_tell_state(c);
 }
 
 static int on_open(struct psb_link *l, const struct sluice_frame *f)
@@ -294,7 +306,8 @@ static int on_data(psb_client_t *c, const struct sluice_frame *f)
                                             : -SLUICE_ERROR_FLOW_CONTROL;
     c->unread += (uint32_t)data.n;
     c->link->unread += data.n;
-    c->bytes_received += data.n;
+    /* On the wire it was so much more, or less when it came compressed. */
+    c->bytes_received += data.n + (uint64_t)(int64_t)(int16_t)f->header.aux;
     if (first) {
         c->in_opcode = f->header.type == SLUICE_TEXT ? 1 : 2;
         c->seq_in++;
@@ -337,12 +350,15 @@ static int on_closed(psb_client_t *c, const struct sluice_frame *f)
     if (rc < 0)
         return rc;
     psb_client_ack_end(c);
+    c->bytes_received = closed.bytes_in;
     psb_client_finish(c, closed.code, closed.reason, closed.cause);
     return 0;
 }
 
 static void on_opened(psb_client_t *c)
 {
+    c->opened = true;
+    psb_client_tell_state(c);
     if (c->app->h.on_opened && c->state != PSB_CLOSED)
         c->app->h.on_opened(c, c->app->app.ud);
 }
@@ -428,14 +444,21 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
         return on_client_frame(l, f);
     /* Nothing that we have to answer. */
     case SLUICE_RESUME_END:
-    case SLUICE_GOAWAY:
-    case SLUICE_STATS:
     case SLUICE_NOP:
     case SLUICE_STATE:
-    case SLUICE_DELIVERED:
-    case SLUICE_CONN:
-    case SLUICE_CLIENT_ERROR:
         return 0;
+    case SLUICE_GOAWAY:
+        return psb_on_goaway(l, f);
+    case SLUICE_CONN:
+        return psb_on_conn(l, f);
+    case SLUICE_CLIENT_ERROR:
+        return psb_on_client_error(l, f);
+    case SLUICE_STATS:
+        return psb_on_stats(l, f);
+    case SLUICE_DELIVERED:
+        return psb_on_delivered(l, f);
+    case SLUICE_PRESENCE:
+        return psb_on_presence(l, f);
     case SLUICE_STATS_REQ:
     /* The reader lets none of these through: ours to send, or of a feature
      * that is not in effect. */
@@ -457,7 +480,6 @@ int psb_dispatch(struct psb_link *l, const struct sluice_frame *f)
     case SLUICE_MSEND:
     case SLUICE_BSTREAM:
     case SLUICE_PRESENCE_REQ:
-    case SLUICE_PRESENCE:
     case SLUICE_HTTP_RES:
     case SLUICE_HTTP_INFO:
     case SLUICE_REGISTER:

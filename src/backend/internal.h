@@ -26,6 +26,7 @@ enum {
     PSB_OUT_SLOW = 1024 * 1024,       /* a link's output: say 1 */
     PSB_OUT_MAX = 64 * 1024 * 1024,   /* and refuse group sends */
     PSB_APPS_MAX = 64,
+    PSB_REPORTS_MAX = 4096,   /* open at once */
     PSB_ACCEPT_PAUSE_MS = 100 /* when there are no descriptors left */
 };
 
@@ -34,7 +35,8 @@ enum {
     (SLUICE_FEATURE_FRAGMENTS | SLUICE_FEATURE_HTTP | SLUICE_FEATURE_RESUME |  \
      SLUICE_FEATURE_ALO | SLUICE_FEATURE_STATE | SLUICE_FEATURE_MOVE |         \
      SLUICE_FEATURE_CHANNELS | SLUICE_FEATURE_RAW | SLUICE_FEATURE_TUNNEL |    \
-     SLUICE_FEATURE_BSTREAM)
+     SLUICE_FEATURE_BSTREAM | SLUICE_FEATURE_CROSS | SLUICE_FEATURE_CLAIM |    \
+     SLUICE_FEATURE_WIRECOUNT)
 
 /* How a call says no: -1 with errno. */
 static inline int psb_refuse(int error)
@@ -112,6 +114,8 @@ struct psb_link {
     uint16_t app_ids[PSB_APPS_MAX]; /* 0: refused, or no answer yet */
     size_t registered_n;            /* answers so far */
     struct buf streams;             /* ids of those under way */
+    struct buf asked;               /* u16 each: reports that wait for it */
+    struct buf stats;               /* of these: scope, token, 0, client */
 };
 
 struct psb_client {
@@ -125,6 +129,8 @@ struct psb_client {
     void *data;
     uint8_t state;      /* PSB_CONNECTING... */
     bool answered;      /* ACCEPT or REJECT is sent */
+    bool opened;        /* OPENED has come */
+    uint8_t told_state; /* to on_state */
     bool gone;          /* its last callback has come */
     bool http;          /* a request, not a WebSocket; answered: its head is
                            sent */
@@ -138,6 +144,7 @@ struct psb_client {
     uint8_t out_opcode; /* and to it */
     bool out_raw;       /* which comes by psb_raw() */
     bool out_begun;     /* its first piece has been sent or kept */
+    bool out_plain;     /* NOCOMPRESS, for the next frame */
     bool too_big;       /* what is left of the message is dropped */
     int64_t credit;     /* to the client; may be below 0 */
     uint32_t unacked;   /* bytes sent that the gateway has not returned */
@@ -168,6 +175,12 @@ struct psb {
     size_t apps_n;
     struct list watches, listeners, links, connectors, streams;
     uint64_t last_stream;
+    uint64_t raw_streams[PSB_APPS_MAX + 1]; /* of psb_broadcast_raw() */
+    struct list reports;
+    size_t reports_n;
+    uint16_t last_token;
+    struct buf claims;     /* KEY TLVs */
+    bool slow;             /* somebody waits for on_drain */
     struct psb_watch wake; /* psb_stop() */
     uint8_t *read_buffer;
     uint64_t now_ms;
@@ -223,6 +236,8 @@ psb_client_t *psb_client_create(struct psb_link *l, const struct sluice_open *o,
                                 struct psb_app_entry *app);
 void psb_client_finish(psb_client_t *c, int code, struct str reason, int cause);
 
+/* on_state, when it has changed. */
+void psb_client_tell_state(psb_client_t *c);
 psb_info psb_client_info(const psb_client_t *c, const struct sluice_open *o);
 /* Return credit for n bytes, at the end of the turn or a little later. */
 void psb_client_owe(psb_client_t *c, size_t n);
@@ -250,10 +265,32 @@ int psb_http_abort(psb_client_t *c);
 /* tunnel.c */
 /* A frame about it, but CLOSED: 0, or a negated code. */
 int psb_tunnel_dispatch(psb_client_t *c, const struct sluice_frame *f);
+/* group.c */
+void psb_put_channel(struct psb_link *l, psb_cid cid, enum sluice_type type,
+                     struct str name);
+
+/* events.c */
+int psb_on_conn(struct psb_link *l, const struct sluice_frame *f);
+int psb_on_client_error(struct psb_link *l, const struct sluice_frame *f);
+int psb_on_goaway(struct psb_link *l, const struct sluice_frame *f);
+
+/* reports.c: what a gateway answers, and what it can not any more. */
+int psb_on_delivered(struct psb_link *l, const struct sluice_frame *f);
+int psb_on_presence(struct psb_link *l, const struct sluice_frame *f);
+int psb_on_stats(struct psb_link *l, const struct sluice_frame *f);
+void psb_on_stats_error(struct psb_link *l, psb_cid cid);
+void psb_reports_lose(struct psb_link *l);
+bool psb_reports_due(const psb_t *b);
+void psb_reports_run(psb_t *b);
+
+/* claim.c */
+void psb_link_put_claims(struct psb_link *l);
+
 /* bstream.c */
 void psb_bstreams_fini(psb_t *b);
 
 /* send.c */
+bool psb_close_is_legal(int code, struct str reason);
 /* HEADER TLVs; false when one may not be sent. */
 bool psb_put_headers(struct buf *out, const char *const *headers);
 /* HTTP_BODY, as psb_send(). */

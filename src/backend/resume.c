@@ -188,10 +188,11 @@ int psb_client_resume(struct psb_link *l, const struct sluice_open *o,
     psb_client_t *c = psb_client_create(l, o, app);
     if (!c)
         return -SLUICE_ERROR_BAD_STATE;
-    c->answered = true;
+    c->answered = c->opened = true;
     c->state = PSB_OPEN;
     c->seq_in = c->seq_done = r.first_seq - 1;
     c->seq_out = c->seq_flushed = r.next_out_seq - 1;
+    psb_client_tell_state(c);
     begin(c, o, &r);
     return 0;
 }

@@ -249,6 +249,8 @@ static void put_data(psb_client_t *c, uint8_t type, uint16_t aux, bool more,
 
     if (!more && type < SLUICE_PING && c->app->h.on_flushed)
         flags |= SLUICE_FLAG_NOTIFY;
+    if (c->out_plain && type < SLUICE_CONT)
+        flags |= SLUICE_FLAG_NOCOMPRESS;
     uint8_t *at = buf_reserve(out, SLUICE_HEADER_SIZE + n);
     sluice_data_header(at, (enum sluice_type)type, flags, aux, c->cid, n);
     if (n)
@@ -330,7 +332,8 @@ int psb_send(psb_client_t *c, int binary, const void *p, size_t n)
 {
     if (c->out_opcode && may_send(c) == 0)
         return psb_refuse(EBUSY);
-    return send_part(c, binary ? 2 : 1, p, n, true);
+    c->out_plain = binary & PSB_NOCOMPRESS;
+    return send_part(c, binary & ~PSB_NOCOMPRESS ? 2 : 1, p, n, true);
 }
 
 int psb_sendv(psb_client_t *c, int binary, const struct iovec *iov, int n)
@@ -354,9 +357,12 @@ int psb_sendv(psb_client_t *c, int binary, const struct iovec *iov, int n)
 
 int psb_fragment(psb_client_t *c, int opcode, const void *p, size_t n, int last)
 {
+    bool plain = opcode & PSB_NOCOMPRESS;
+    opcode &= ~PSB_NOCOMPRESS;
     if (c->out_opcode && (c->out_raw || c->out_opcode != opcode) &&
         may_send(c) == 0)
         return psb_refuse(EBUSY);
+    c->out_plain = plain;
     int result = send_part(c, opcode, p, n, last != 0);
     if (result != -1)
         c->out_opcode = last ? 0 : (uint8_t)opcode;
@@ -438,6 +444,13 @@ int psb_pong(psb_client_t *c, const void *p, size_t n)
     return send_ping(c, SLUICE_PONG, p, n);
 }
 
+bool psb_close_is_legal(int code, struct str reason)
+{
+    bool ok = code ? code > 0 && sluice_close_code_is_legal((unsigned)code)
+                   : reason.n == 0;
+    return ok && reason.n <= SLUICE_REASON_MAX;
+}
+
 int psb_close(psb_client_t *c, int code, const char *reason)
 {
     struct sluice_close close = {c->cid, (uint16_t)code,
@@ -445,9 +458,7 @@ int psb_close(psb_client_t *c, int code, const char *reason)
 
     if (may_send(c) == -1)
         return -1;
-    if ((code ? code < 0 || !sluice_close_code_is_legal((unsigned)code)
-              : close.reason.n > 0) ||
-        close.reason.n > SLUICE_REASON_MAX)
+    if (!psb_close_is_legal(code, close.reason))
         return psb_refuse(EINVAL);
     /* Not before what waits for credit. */
     sluice_close_put(queued(c) ? &c->queue : &c->link->out, &close);
@@ -496,26 +507,23 @@ int psb_resume(psb_client_t *c)
 
 int psb_set_idle_timeout(psb_client_t *c, uint32_t ms)
 {
+    return psb_set_option(c, PSB_OPT_IDLE_TIMEOUT_MS, ms);
+}
+
+int psb_set_option(psb_client_t *c, int option, uint32_t value)
+{
     struct buf tlvs = {0};
 
+    if (c->http)
+        return psb_refuse(EINVAL);
     if (may_send(c) == -1)
         return -1;
-    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_IDLE_TIMEOUT_MS, ms);
+    if (option < PSB_OPT_NODELAY || option > PSB_OPT_DEBUG)
+        return psb_refuse(EINVAL);
+    sluice_tlv_put_opt(&tlvs, (enum sluice_option)option, value);
     struct sluice_set_opts s = {c->cid, buf_str(&tlvs)};
     sluice_set_opts_put(&c->link->out, &s);
     buf_fini(&tlvs);
     psb_link_dirty(c->link);
     return 0;
-}
-
-int psb_send_to(psb_t *b, psb_cid cid, int binary, const void *p, size_t n)
-{
-    psb_client_t *c = psb_find(b, cid);
-    return c ? psb_send(c, binary, p, n) : -1;
-}
-
-int psb_close_cid(psb_t *b, psb_cid cid, int code, const char *reason)
-{
-    psb_client_t *c = psb_find(b, cid);
-    return c ? psb_close(c, code, reason) : -1;
 }

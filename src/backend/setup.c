@@ -88,6 +88,7 @@ psb_t *psb_new(const char *name)
     list_init(&b->links);
     list_init(&b->connectors);
     list_init(&b->streams);
+    list_init(&b->reports);
     psb_watch_open(&b->wake, b, fd, POLLIN, on_wake);
     b->now_ms = psb_now();
     return b;
@@ -119,6 +120,8 @@ void psb_free(psb_t *b)
     psb_turn_end(b);
     psb_dial_fini(b);
     psb_bstreams_fini(b);
+    psb_reports_run(b);
+    buf_fini(&b->claims);
     if (b->timer)
         b->ops->untimer(b->loop, b->timer);
     psb_watch_close(&b->wake);
@@ -154,7 +157,7 @@ static bool put_patterns(struct buf *out, const psb_app *app)
 /* Handlers that are there ask for their events. */
 static uint32_t event_mask(const psb_handlers *h)
 {
-    uint32_t mask = SLUICE_EVENT_OPENED;
+    uint32_t mask = SLUICE_EVENT_OPENED | SLUICE_EVENT_WIRE;
     if (h->on_ping)
         mask |= SLUICE_EVENT_PING;
     if (h->on_pong)
@@ -163,6 +166,10 @@ static uint32_t event_mask(const psb_handlers *h)
         mask |= SLUICE_EVENT_FRAGMENTS;
     if (h->on_http)
         mask |= SLUICE_EVENT_HTTP_DONE;
+    if (h->on_conn)
+        mask |= SLUICE_EVENT_CONN;
+    if (h->on_refused)
+        mask |= SLUICE_EVENT_CLIENT_ERROR;
     return mask;
 }
 
@@ -175,7 +182,10 @@ static void fill_tlvs(struct psb_app_entry *a)
     put_patterns(out, app);
     for (size_t i = 0; i < a->protocols_n; i++)
         sluice_tlv_put(out, SLUICE_TAG_SUBPROTOCOL, str_c(a->protocols[i]));
-    sluice_tlv_put_opt(out, SLUICE_OPT_EVENT_MASK, event_mask(&a->h));
+    sluice_tlv_put_opt(out, SLUICE_OPT_EVENT_MASK,
+                       event_mask(&a->h) | app->event_mask);
+    if (app->nodelay)
+        sluice_tlv_put_opt(out, SLUICE_OPT_NODELAY, app->nodelay > 0);
     if (app->idle_timeout_ms)
         sluice_tlv_put_opt(out, SLUICE_OPT_IDLE_TIMEOUT_MS,
                            app->idle_timeout_ms);

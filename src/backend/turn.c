@@ -108,10 +108,28 @@ static void bury(struct psb_link *l)
 {
     int code = l->why == PSB_CAUSE_SHUTDOWN ? 1001 : 1006;
 
+    psb_reports_lose(l);
     while (!list_is_empty(&l->clients))
         psb_client_finish(CONTAINER(l->clients.next, psb_client_t, all), code,
                           (struct str){0}, l->why);
     psb_link_destroy(l);
+}
+
+/* A send has said 1 because a link is slow: is none of them any more? */
+static void drained(psb_t *b)
+{
+    if (!b->slow)
+        return;
+    LIST_EACH(item, after, &b->links)
+    {
+        struct psb_link *l = LINK_OF(item);
+        if (!l->dead && psb_link_pending(l) > PSB_OUT_SLOW / 2)
+            return;
+    }
+    b->slow = false;
+    for (size_t i = 0; i < b->apps_n; i++)
+        if (b->apps[i]->h.on_drain)
+            b->apps[i]->h.on_drain(b, b->apps[i]->app.ud);
 }
 
 void psb_turn_end(psb_t *b)
@@ -135,10 +153,12 @@ void psb_turn_end(psb_t *b)
             }
         }
     }
+    psb_reports_run(b);
     LIST_EACH(item, after, &b->links)
     {
         psb_link_flush(LINK_OF(item));
     }
+    drained(b);
 }
 
 static void resume_listeners(psb_t *b)
@@ -190,6 +210,9 @@ static uint64_t next_deadline(psb_t *b)
 {
     uint64_t next = b->stopping && !b->stopped ? b->stop_at_ms : 0;
     uint64_t dial = psb_dial_next(b);
+
+    if (psb_reports_due(b))
+        return b->now_ms;
 
     if (dial && (!next || dial < next))
         next = dial;
