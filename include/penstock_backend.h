@@ -443,7 +443,8 @@ PSB_API int psb_publish_with(psb_t *, const char *channel, int binary,
  * By the first byte of a frame, FIN, RSV and opcode: 81 and 82 are a broadcast;
  * 01 and 02 begin one in pieces, 00 goes on, 80 is the last of it (EBUSY and
  * EINVAL when they do not fit together); 88, 89 and 8a close, ping or pong this
- * backend's own clients; what has RSV bits goes to these by psb_raw().
+ * backend's own clients; what has other opcodes or bits goes to these by
+ * psb_raw().
  */
 PSB_API int psb_broadcast_raw(psb_t *, int app, uint8_t head, const void *,
                               size_t);

@@ -71,8 +71,8 @@ static void on_members(psb_t *b, const psb_members *m, void *arg)
     (void)b;
 
     for (size_t i = 0; i < m->ids_n && n < TEXT_MAX - 32; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, " %" PRIu64,
-                      m->ids[i]);
+        n +=
+            snprintf(text + n, sizeof text - (size_t)n, " %" PRIu64, m->ids[i]);
     answer(*id, "%s", text);
     free(id);
 }
