@@ -16,6 +16,18 @@ export const OPEN: 1;
 export const CLOSING: 2;
 export const CLOSED: 3;
 
+/** `code` of what the gateway refused. */
+export const ERROR: Readonly<Record<'PROTOCOL' | 'UNKNOWN_TYPE' |
+  'FRAME_TOO_BIG' | 'BAD_STATE' | 'NO_SUCH_CLIENT' | 'FLOW_CONTROL' | 'LIMIT' |
+  'UNSUPPORTED' | 'DENIED' | 'VERSION' | 'AUTH' | 'ADDR_IN_USE' | 'TIMEOUT' |
+  'INTERNAL' | 'BAD_UTF8' | 'MESSAGE_TOO_BIG' | 'WS_PROTOCOL' | 'CONFLICT' |
+  'HANDSHAKE', number>>;
+/** `cause` of close. */
+export const CAUSE: Readonly<Record<'CLIENT' | 'BACKEND' | 'TERMINATE' | 'EOF' |
+  'SOCKET' | 'IDLE' | 'PING' | 'PROTOCOL' | 'TOO_BIG' | 'BAD_UTF8' | 'SLOW' |
+  'BACKEND_LOST' | 'SHUTDOWN' | 'REJECTED' | 'ACCEPT_TIMEOUT' | 'LIMIT' |
+  'MOVED' | 'LEFT', number>>;
+
 export interface Request {
   readonly method: string;
   readonly target: string;
@@ -36,6 +48,7 @@ export interface Request {
   readonly localAddress: string;
   readonly localPort: number;
   readonly tls: boolean;
+  readonly tlsInfo: TlsInfo | null;
   readonly alreadyOpen: boolean;
   readonly binaryOk: boolean;
   readonly location: string;
@@ -48,6 +61,20 @@ export interface Request {
   readonly time: number;
 }
 
+export interface TlsInfo {
+  version: string;
+  /** As registered with IANA. */
+  cipher: number;
+  serverName: string;
+  alpn: string;
+  /** Why the client's certificate is not trusted. */
+  error: string;
+  subject: string;
+  /** PEM, the client's own first. */
+  certificates: string[];
+  serverCertificate: string;
+}
+
 export interface ResumeInfo {
   firstSeq: number;
   nextOutSeq: number;
@@ -57,12 +84,62 @@ export interface ResumeInfo {
   dead: boolean;
 }
 
-export interface Accept {
+/** Numbers are bytes or milliseconds. */
+export interface ClientOptions {
+  maxMessage?: number;
+  idleTimeout?: number;
+  pingInterval?: number;
+  closeTimeout?: number;
+  sendBuffer?: number;
+  streamThreshold?: number;
+  autoPong?: boolean;
+  nodelay?: boolean;
+  debug?: boolean;
+  onLoss?: 'close' | 'hold' | 'hold any' | 'reassign';
+}
+
+export interface Closed {
+  cause: number;
+  clean: boolean;
+  byBackend: boolean;
+  errno: number;
+  lost: number;
+  bytesIn: number;
+  bytesOut: number;
+  messagesIn: number;
+  messagesOut: number;
+}
+
+export interface ConnectionEvent {
+  listener: number;
+  remoteAddress: string;
+  remotePort: number;
+  localAddress: string;
+  localPort: number;
+  secure: boolean;
+}
+
+export interface ClientErrorEvent {
+  code: number;
+  text: string;
+  remoteAddress: string;
+  target: string;
+}
+
+export interface Delivered {
+  matched: number;
+  queued: number;
+  skipped: number;
+  dropped: number;
+  /** Links that were lost before they answered. */
+  lost: number;
+}
+
+export interface Accept extends ClientOptions {
   protocol?: string;
   headers?: Fields;
   channels?: readonly string[];
   state?: Data;
-  idleTimeout?: number;
   status?: undefined;
   pass?: undefined;
 }
@@ -101,6 +178,11 @@ export interface Conn {
     callback?: (error?: Error) => void): boolean;
   fragment(data: Data, options?: { binary?: boolean; last?: boolean }): boolean;
   raw(head: number, data?: Data): boolean;
+  fragmentStream(options?: { binary?: boolean }): Writable;
+  /** Once, when send() said false. */
+  whenRoom(callback: (error?: Error) => void): void;
+  setOptions(options: ClientOptions): boolean;
+  readonly closed: Closed | null;
   ping(data?: Data): boolean;
   pong(data?: Data): boolean;
   close(code?: number, reason?: string | Buffer): boolean;
@@ -128,6 +210,8 @@ export interface HttpRequest extends Readable {
 export interface HttpResponse extends Writable {
   statusCode: number;
   readonly headersSent: boolean;
+  /** Set with `close`. */
+  readonly bytesSent?: number;
   setHeader(name: string, value: string | number | readonly string[]): this;
   getHeader(name: string): string | number | readonly string[] | undefined;
   hasHeader(name: string): boolean;
@@ -154,10 +238,15 @@ export interface Handlers {
   close?(conn: Conn, code: number, reason: string, cause: number): void;
   /** It went away before it was accepted. */
   left?(conn: Conn, cause: number): void;
+  state?(conn: Conn, state: number, before: number): void;
+  closing?(conn: Conn, code: number, reason: string): void;
+  conn?(event: ConnectionEvent): void;
+  clientError?(event: ClientErrorEvent): void;
   http?(request: HttpRequest, response: HttpResponse): void;
+  httpDone?(response: HttpResponse, bytes: number, complete: boolean): void;
 }
 
-export interface AppOptions {
+export interface AppOptions extends ClientOptions {
   name?: string;
   host?: string;
   path?: string | RegExp;
@@ -166,12 +255,8 @@ export interface AppOptions {
   protocols?: readonly string[];
   versions?: readonly (7 | 8 | 13 | 75 | 76)[];
   maxClients?: number;
-  maxMessage?: number;
-  idleTimeout?: number;
-  streamThreshold?: number;
   /** bytesReceived counts bytes on the wire. */
   wire?: boolean;
-  autoPong?: boolean;
   manualAck?: boolean;
   text?: 'string' | 'buffer';
 }
@@ -208,8 +293,18 @@ export interface GatewayOptions {
 
 export interface GroupOptions {
   binary?: boolean;
+  compress?: boolean;
   except?: Conn | number;
 }
+
+export interface BroadcastOptions extends GroupOptions {
+  app?: App | string;
+  ownOnly?: boolean;
+  scope?: 'app' | 'backend';
+}
+
+/** What a gateway tells of itself: see STATS in sluice.md. */
+export type Stats = Record<string, any>;
 
 export class Backend extends EventEmitter {
   constructor(options?: BackendOptions | string);
@@ -233,14 +328,31 @@ export class Backend extends EventEmitter {
   adopt(socket: Socket): void;
   conns(app?: App | string): IterableIterator<Conn>;
   find(id: number): Conn | null;
-  broadcast(data: Data,
-    options?: GroupOptions & { app?: App | string; ownOnly?: boolean }):
-    boolean;
+  broadcast(data: Data, options: BroadcastOptions & { report: true }):
+    Promise<Delivered>;
+  broadcast(data: Data, options?: BroadcastOptions): boolean;
   broadcastStream(options?: GroupOptions & { app?: App | string;
     ownOnly?: boolean }): Writable;
+  publish(channel: string, data: Data,
+    options: GroupOptions & { report: true }): Promise<Delivered>;
   publish(channel: string, data: Data, options?: GroupOptions): boolean;
-  msend(list: Iterable<Conn | number>, data: Data,
-    options?: { binary?: boolean }): boolean;
+  msend(list: Iterable<Conn | number | string>, data: Data,
+    options: GroupOptions & { report: true }): Promise<Delivered>;
+  msend(list: Iterable<Conn | number | string>, data: Data,
+    options?: GroupOptions): boolean;
+  /** Any client of the pool. */
+  send(to: Conn | number | string, data: Data, options?: SendOptions): boolean;
+  disconnect(to: Conn | number | string, code?: number, reason?: string):
+    boolean;
+  terminate(to: Conn | number | string): boolean;
+  subscribe(to: Conn | number | string, ...names: string[]): boolean;
+  unsubscribe(to: Conn | number | string, ...names: string[]): boolean;
+  presence(channel: string, options?: { list?: boolean }):
+    Promise<{ count: number; ids: number[] }>;
+  stats(what?: 'link' | 'process'): Promise<Stats[]>;
+  stats(what: 'instance' | Conn | number): Promise<Stats>;
+  claim(key: Data): void;
+  unclaim(key: Data): void;
   /** Lines about clients from the gateway, as `log` events. */
   setDebug(level: number | boolean): void;
   unregister(app: App | string): boolean;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 'use strict';
 const crypto = require('crypto');
-const EventEmitter = require('events');
 const fs = require('fs');
 const net = require('net');
 const os = require('os');
-const { TYPE, TAG, FEATURE, OPT, EVENT, u32, tlv, tlvOpt, tlvPattern, loOf,
-  hiOf, payload } = require('./codec');
+const { TYPE, TAG, OPT, EVENT, u32, tlv, tlvOpt, tlvPattern, loOf, hiOf } =
+  require('./codec');
+const { Groups } = require('./groups');
+const { optionTlvs } = require('./options');
 const { openGateway } = require('./gateway');
-const { BroadcastStream } = require('./broadcast');
 const { Link } = require('./link');
-const { Conn, toBytes, channelOf } = require('./conn');
+const { Conn } = require('./conn');
 const { OPEN } = require('./flow');
 
 const KINDS = { exact: 0, prefix: 1, suffix: 2, regex: 3 };
@@ -19,7 +19,8 @@ const VERSIONS = { 13: 1, 8: 2, 7: 4, 76: 8, 75: 16 };
 const LOG_INFO = 6, LOG_NONE = 255;
 const { ECONNRESET } = os.constants.errno;
 const HANDLERS = ['accept', 'open', 'resume', 'detach', 'message', 'fragment',
-  'ping', 'pong', 'drain', 'error', 'close', 'left', 'http'];
+  'ping', 'pong', 'drain', 'error', 'close', 'left', 'http', 'httpDone',
+  'state', 'closing', 'conn', 'clientError'];
 
 // PENSTOCK_RESUME_OF: boot ids, in decimal or 0x hexadecimal, by commas.
 function predecessors() {
@@ -64,14 +65,11 @@ class App {
     const h = this.handlers;
     this.mask = EVENT.OPENED | (h.ping ? EVENT.PING : 0) |
       (h.pong ? EVENT.PONG : 0) | (h.fragment ? EVENT.FRAGMENTS : 0) |
-      (h.http ? EVENT.HTTP_DONE : 0) | (this.wire ? EVENT.WIRE : 0);
+      (h.http ? EVENT.HTTP_DONE : 0) | (h.state ? EVENT.STATE : 0) |
+      (h.closing ? EVENT.CLOSING : 0) | (h.conn ? EVENT.CONN : 0) |
+      (h.clientError ? EVENT.CLIENT_ERROR : 0) | (this.wire ? EVENT.WIRE : 0);
     list.push(tlvOpt(OPT.EVENT_MASK, this.mask));
-    if (o.idleTimeout) list.push(tlvOpt(OPT.IDLE_TIMEOUT_MS, o.idleTimeout));
-    if (o.maxMessage) list.push(tlvOpt(OPT.MAX_MESSAGE, o.maxMessage));
-    if (o.autoPong === false)
-      list.push(tlvOpt(OPT.AUTO_PONG, Buffer.from([0])));
-    if (o.streamThreshold)
-      list.push(tlvOpt(OPT.STREAM_THRESHOLD, o.streamThreshold));
+    list.push(...optionTlvs(o));
     if (o.versions) {
       let mask = 0;
       for (const v of o.versions) {
@@ -169,7 +167,7 @@ function inherited() {
 // Events: error (with a listener; else thrown), listening, close, link (ready
 // or lost: the number of links that are ready), gateway (the private one ended;
 // without a listener an error).
-class Backend extends EventEmitter {
+class Backend extends Groups {
   constructor(options = {}) {
     super();
     if (typeof options === 'string') options = { name: options };
@@ -454,79 +452,6 @@ class Backend extends EventEmitter {
     return null;
   }
 
-  group(data, options) {
-    const binary = options.binary === undefined
-      ? typeof data !== 'string' : options.binary;
-    return { data: toBytes(data), opcode: binary ? 2 : 1,
-      except: options.except ? [idOf(options.except)] : [] };
-  }
-
-  // To all clients (of the app), at every gateway process.  False: a gateway
-  // is slow to read.
-  broadcast(data, options = {}) {
-    const g = this.group(data, options);
-    const at = this.indexOf(options.app);
-    const app = at !== -1;
-    return this.each(g.data.length, 20, (link) => {
-      const id = app ? link.appIds[at] : 0;
-      if (app && !id) return;
-      link.out.frame(TYPE.BROADCAST, 0, 0, 0, 0, payload.broadcast(
-        g.opcode, options.ownOnly ? 2 : 0, id, g.except, g.data));
-    });
-  }
-
-  // A Writable: its pieces are one message (binary, unless that is false) to all
-  // clients (of the app) who are there when the first is written.
-  broadcastStream(options = {}) {
-    const g = this.group('', { binary: true, ...options });
-    const app = this.indexOf(options.app);
-    return new BroadcastStream(this, { opcode: g.opcode, except: g.except, app,
-      ownOnly: options.ownOnly });
-  }
-
-  indexOf(app) {
-    if (!app) return -1;
-    const at = this.apps.findIndex((a) => a === app || a.name === app);
-    if (at === -1) throw new Error('there is no such app');
-    return at;
-  }
-
-  // To all who are in the channel, of every backend of the pool.
-  publish(channel, data, options = {}) {
-    const g = this.group(data, options);
-    channelOf(channel);
-    const except = g.except[0] || 0;
-    const body = payload.publish(g.opcode, channel, g.data);
-    return this.each(body.length, 0, (link) => {
-      if (link.features & FEATURE.CHANNELS)
-        link.out.frame(TYPE.PUBLISH, 0, 0, loOf(except), hiOf(except), body);
-    });
-  }
-
-  // To these, conns or ids.
-  msend(list, data, options = {}) {
-    const g = this.group(data, options);
-    const all = Array.from(list, idOf);
-    return this.each(g.data.length, 16, (link) => {
-      const own = all.filter((id) => link.at(loOf(id), hiOf(id)) !== null);
-      const max = Math.floor((link.peerMaxFrame - 8 - g.data.length) / 8);
-      for (let i = 0; i < own.length; i += max)
-        link.out.frame(TYPE.MSEND, 0, 0, 0, 0,
-          payload.msend(g.opcode, own.slice(i, i + max), g.data));
-    });
-  }
-
-  each(n, around, put) {
-    let go = true;
-    for (const link of this.links) {
-      if (!link.room(n, around)) continue;
-      put(link);
-      link.dirty();
-      if (link.slow) go = false;
-    }
-    return go;
-  }
-
   // A line into the gateway's error log; levels as in syslog.
   log(text, level = 4) {
     for (const link of this.links) {
@@ -598,10 +523,6 @@ class Backend extends EventEmitter {
     const done = this.onEmpty;
     setImmediate(() => { if (this.onEmpty === done) done(); });
   }
-}
-
-function idOf(x) {
-  return typeof x === 'number' ? x : x.id;
 }
 
 function isDead(path) {

@@ -2,6 +2,8 @@
 'use strict';
 const { TYPE, TAG, FLAG, FEATURE, ERROR, OPT, EVENT, tlv, tlvHeader, tlvOpt,
   payload } = require('./codec');
+const { optionTlvs } = require('./options');
+const { FragmentStream } = require('./pieces');
 const { Flow, CONNECTING, OPEN, CLOSING, CLOSED } = require('./flow');
 
 const SHORT = 4096; // a string that goes straight into the output
@@ -63,6 +65,8 @@ class Conn extends Flow {
     this.paused = false;
     this.maxMessage = open.maxMessage;
     this.joins = null;
+    this.closed = null; // what CLOSED said
+    this.rooms = null; // who waits for room
     this.inOpcode = 0;
     this.outOpcode = 0;
     this.outBegun = false;
@@ -101,14 +105,8 @@ class Conn extends Flow {
       tlvs.push(tlv(TAG.CHANNEL, channelOf(name)));
     if (answer.state !== undefined)
       tlvs.push(tlv(TAG.STATE, toBytes(answer.state)));
-    if (answer.idleTimeout)
-      tlvs.push(tlvOpt(OPT.IDLE_TIMEOUT_MS, answer.idleTimeout));
-    if (answer.maxMessage) {
-      tlvs.push(tlvOpt(OPT.MAX_MESSAGE, answer.maxMessage));
-      this.maxMessage = answer.maxMessage;
-    }
-    if (answer.autoPong !== undefined)
-      tlvs.push(tlvOpt(OPT.AUTO_PONG, Buffer.from([answer.autoPong ? 1 : 0])));
+    if (answer.maxMessage) this.maxMessage = answer.maxMessage;
+    tlvs.push(...optionTlvs(answer));
     if (answer.wire || answer.fragments) this.want(answer, tlvs);
     tlvs.push(...headerTlvs(answer.headers, true));
     this.link.fit(this, TYPE.ACCEPT, 0, payload.accept(tlvs));
@@ -119,13 +117,11 @@ class Conn extends Flow {
   }
 
   // What this client's app did not ask for.
-  want({ wire, fragments, streamThreshold }, tlvs) {
+  want({ wire, fragments }, tlvs) {
     this.wire = this.wire || Boolean(wire);
     this.inPieces = this.inPieces || Boolean(fragments);
     tlvs.push(tlvOpt(OPT.EVENT_MASK, this.app.mask |
       (this.wire ? EVENT.WIRE : 0) | (this.inPieces ? EVENT.FRAGMENTS : 0)));
-    if (streamThreshold)
-      tlvs.push(tlvOpt(OPT.STREAM_THRESHOLD, streamThreshold));
   }
 
   reject(answer = {}) {
@@ -295,12 +291,7 @@ class Conn extends Flow {
   }
 
   close(code = 0, reason = '') {
-    const text = toBytes(reason);
-    const legal = (code >= 1000 && code <= 1014 && code !== 1004 &&
-      code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999);
-    if (code ? !legal : text.length > 0)
-      throw new RangeError(`${code} is no code to close with`);
-    if (text.length > 123) throw new RangeError('at most 123 bytes');
+    const text = closeReason(code, reason);
     if (this.readyState === CONNECTING) return this.reject({ status: 503 });
     if (this.readyState !== OPEN) return false;
     if (this.waits) this.enqueue(TYPE.CLOSE, 0, code, text, false);
@@ -332,8 +323,16 @@ class Conn extends Flow {
   }
 
   setIdleTimeout(ms) {
-    if (this.readyState === OPEN)
-      this.put(TYPE.SET_OPTS, 0, 0, tlvOpt(OPT.IDLE_TIMEOUT_MS, ms));
+    this.setOptions({ idleTimeout: ms });
+  }
+
+  // Of what an app has as options, for this client.
+  setOptions(options) {
+    const tlvs = optionTlvs(options);
+    if (this.readyState !== OPEN || tlvs.length === 0) return false;
+    if (options.maxMessage) this.maxMessage = options.maxMessage;
+    this.put(TYPE.SET_OPTS, 0, 0, Buffer.concat(tlvs));
+    return true;
   }
 
   // For the backend that has the client after this one.  ackSeq: messages up
@@ -510,7 +509,21 @@ class Conn extends Flow {
       return;
     }
     this.mayLeave();
+    const { rooms } = this;
+    this.rooms = null;
+    if (rooms !== null) rooms.forEach((go) => this.backend.guard(go));
     if (this.readyState === OPEN) this.app.call('drain', this);
+  }
+
+  // Once, as `drain`; with an error when it ends before.
+  whenRoom(callback) {
+    if (this.rooms === null) this.rooms = [];
+    this.rooms.push(callback);
+  }
+
+  // A Writable that is one message, in pieces.
+  fragmentStream(options) {
+    return new FragmentStream(this, options);
   }
 
   tell(code, text) {
@@ -541,11 +554,13 @@ class Conn extends Flow {
 
   finish(code, reason, cause) {
     const accepted = this.answered && !this.refused;
-    const callbacks = this.flushed || [];
+    const callbacks = [...this.flushed || []];
     const unsent = (this.queue || []).filter((f) => f && f.sent)
       .map((f) => ({ callback: f.sent }));
     this.flushed = null;
     this.leave();
+    for (const callback of this.rooms || []) callbacks.push({ callback });
+    this.rooms = null;
     for (const { callback } of callbacks.concat(unsent))
       this.app.backend.guard(callback, new Error('the client is closed'));
     if (accepted) this.app.call('close', this, code, reason, cause);
@@ -559,6 +574,17 @@ function copy(buf, at, end) {
   return end - at <= KEEP ? Buffer.from(part) : part;
 }
 
+// The bytes of a reason that may go with the code.
+function closeReason(code, reason) {
+  const text = toBytes(reason);
+  const legal = (code >= 1000 && code <= 1014 && code !== 1004 &&
+    code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999);
+  if (code ? !legal : text.length > 0)
+    throw new RangeError(`${code} is no code to close with`);
+  if (text.length > 123) throw new RangeError('at most 123 bytes');
+  return text;
+}
+
 function channelOf(name) {
   const n = Buffer.byteLength(name);
   if (n < 1 || n > CHANNEL_MAX)
@@ -566,4 +592,4 @@ function channelOf(name) {
   return name;
 }
 
-module.exports = { Conn, headerTlvs, isField, toBytes, channelOf };
+module.exports = { Conn, closeReason, headerTlvs, isField, toBytes, channelOf };

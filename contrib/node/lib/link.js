@@ -4,7 +4,10 @@
 const { TYPE, TAG, ERROR, FLAG, FEATURE, Reader, Writer, Malformed,
   u32, tlv, payload, readHello, readOpen, readClosed,
   readError } = require('./codec');
+const { Asking, onDelivered, onPresence, onStats, onStatsError } =
+  require('./asking');
 const { Conn } = require('./conn');
+const { clientError, connection } = require('./events');
 const { Exchange } = require('./http');
 const { Request } = require('./request');
 const { CLOSED } = require('./flow');
@@ -18,7 +21,9 @@ const SLOW = 1024 * 1024; // output of a link: group sends say false
 const MAX_OUT = 64 * 1024 * 1024; // and are refused
 const FEATURES = FEATURE.RESUME | FEATURE.STATE | FEATURE.MOVE | FEATURE.ALO |
   FEATURE.FRAGMENTS | FEATURE.HTTP | FEATURE.CHANNELS | FEATURE.WIRECOUNT |
-  FEATURE.RAW | FEATURE.TUNNEL | FEATURE.BSTREAM;
+  FEATURE.RAW | FEATURE.TUNNEL | FEATURE.BSTREAM | FEATURE.CLAIM |
+  FEATURE.CROSS;
+const GOAWAY = ['drain', 'handover', 'fatal'];
 const ROLE_GATEWAY = 1, ROLE_BACKEND = 2;
 const WANTS_RESUME = 1, HEALTH_CHECK = 2;
 const CAUSE_LINK_LOST = 11, CAUSE_SHUTDOWN = 12, CAUSE_MOVED = 16;
@@ -43,6 +48,7 @@ class Link {
     this.ackTimer = null;
     this.blocked = new Set();
     this.leaving = new Set();
+    this.asking = new Asking();
     this.slots = [];
     this.flows = new Set();
     this.registering = []; // apps whose REGISTERED comes
@@ -222,16 +228,30 @@ class Link {
     case TYPE.OPEN:
     case TYPE.RESUME:
     case TYPE.HTTP_REQ: return this.onOpen(type, flags, lo, hi, buf, at, end);
-    case TYPE.GOAWAY:
+    case TYPE.GOAWAY: {
+      const goaway = [GOAWAY[aux] || 'fatal', buf.readUInt32LE(at),
+        buf.toString('utf8', at + 4, end)];
       this.orderly = true;
+      process.nextTick(() => this.backend.emit('goaway', ...goaway));
       this.backend.looksShut();
       return 0;
+    }
     case TYPE.LOG:
       this.backend.told(aux, buf.toString('utf8', at, end),
         lo | hi ? this.at(lo, hi) : null);
       return 0;
     case TYPE.STATS_REQ: return ERROR.UNSUPPORTED;
+    case TYPE.STATS: return onStats(this, aux, lo, hi, buf, at, end);
+    case TYPE.DELIVERED: return onDelivered(this, aux, buf, at);
+    case TYPE.PRESENCE: return onPresence(this, aux, buf, at, end);
+    case TYPE.CONN:
+      this.tellApps('conn', connection(aux, buf, at, end));
+      return 0;
+    case TYPE.CLIENT_ERROR:
+      this.tellApps('clientError', clientError(aux, buf, at, end));
+      return 0;
     case TYPE.DETACH: case TYPE.OPENED: case TYPE.CLOSE: case TYPE.CLOSED:
+    case TYPE.STATE:
     case TYPE.PING: case TYPE.PONG: case TYPE.HTTP_BODY: case TYPE.HTTP_RESET:
     case TYPE.HTTP_TRAILERS: case TYPE.HTTP_DONE:
       return this.onClientFrame(type, flags, aux, lo, hi, buf, at, end);
@@ -262,6 +282,7 @@ class Link {
       this.out.frame(TYPE.REGISTER, 0, backend.apps.indexOf(app) + 1, 0, 0,
         app.tlvs);
     if (backend.debug) this.setLog(backend.debug);
+    backend.claimAll(this);
     backend.isShut = false;
     const closed = backend.apps.length > 0 && apps.length === 0;
     if (!backend.stopping && !closed)
@@ -301,7 +322,8 @@ class Link {
   onError(code, lo, hi, buf, at, end) {
     const e = readError(buf, at, end);
     const c = lo | hi ? this.at(lo, hi) : null;
-    if (c instanceof Conn) c.tell(code, e.text);
+    if (e.type === TYPE.STATS_REQ) onStatsError(this, lo, hi, code, e.text);
+    else if (c instanceof Conn) c.tell(code, e.text);
     else if (hi === 0 && this.backend.streams.has(lo))
       this.backend.streams.get(lo).refused(code, e.text);
     if (e.severity === 2) {
@@ -440,8 +462,13 @@ class Link {
     if (type === TYPE.CLOSED) {
       const closed = readClosed(buf, at, end);
       this.ackEnd(c);
+      c.closed = endOf(closed);
       if (c.wire) c.bytesReceived = Number(closed.bytesIn);
       c.finish(aux, closed.reason, closed.cause);
+      return 0;
+    }
+    if (type === TYPE.STATE) {
+      app.call('state', c, aux >> 8, aux & 255);
       return 0;
     }
     if (!c.answered) return ERROR.BAD_STATE;
@@ -459,7 +486,10 @@ class Link {
       return c.tunnel === null ? ERROR.BAD_STATE
         : c.tunnel.onBody(flags, buf, at, end);
     case TYPE.DETACH: return c.detach();
-    case TYPE.CLOSE: return 0; // CLOSED follows
+    case TYPE.CLOSE: // CLOSED follows
+      if (c.readyState !== CLOSED)
+        app.call('closing', c, aux, buf.toString('utf8', at, end));
+      return 0;
     default: return ERROR.BAD_STATE;
     }
   }
@@ -474,7 +504,13 @@ class Link {
       return 0;
     case TYPE.HTTP_TRAILERS: return x.onTrailers();
     case TYPE.HTTP_RESET: x.finish(false); return 0;
-    case TYPE.HTTP_DONE: x.finish(buf[at + 8] !== 0); return 0;
+    case TYPE.HTTP_DONE: {
+      const complete = buf[at + 8] !== 0;
+      x.res.bytesSent = Number(buf.readBigUInt64LE(at));
+      x.finish(complete);
+      x.app.call('httpDone', x.res, x.res.bytesSent, complete);
+      return 0;
+    }
     default: return ERROR.BAD_STATE;
     }
   }
@@ -489,6 +525,12 @@ class Link {
       this.out.frame(TYPE.DETACHED, 0, 0, c.lo, c.hi, null);
       c.finish(1012, '', CAUSE_MOVED);
     }
+  }
+
+  // What is about no client: to the apps that asked for it.
+  tellApps(name, event) {
+    for (const app of this.backend.apps)
+      if (app.handlers[name]) app.call(name, event);
   }
 
   // Of all its clients.
@@ -518,6 +560,7 @@ class Link {
     if (this.dead) return;
     this.dead = true;
     this.registered = false;
+    this.asking.lose();
     clearImmediate(this.immediate);
     clearTimeout(this.ackTimer);
     if (destroy) this.socket.destroySoon();
@@ -546,6 +589,14 @@ class Link {
   get slow() {
     return this.pending > SLOW;
   }
+}
+
+// For the application.
+function endOf(closed) {
+  const { cause, flags, errno, lost, messagesIn, messagesOut } = closed;
+  return { cause, clean: (flags & 1) !== 0, byBackend: (flags & 2) !== 0, errno,
+    lost, bytesIn: Number(closed.bytesIn), bytesOut: Number(closed.bytesOut),
+    messagesIn, messagesOut };
 }
 
 module.exports = { Link };

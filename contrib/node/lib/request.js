@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 'use strict';
 const { TAG, readNamed, Malformed } = require('./codec');
+const { tlsInfo } = require('./events');
 
 const FLAG_TLS = 1, FLAG_ALREADY_OPEN = 2, FLAG_BINARY_OK = 4;
 
@@ -49,6 +50,7 @@ class Request {
     this.channels = [];
     this.state = null;
     this.resume = null;
+    this.tlsInfo = null;
     for (const [tag, value] of open.tlvs) this.take(tag, value);
   }
 
@@ -84,6 +86,7 @@ class Request {
     case TAG.REQUEST_ID: this.requestId = value.toString('hex'); break;
     case TAG.SUBPROTOCOL: this.protocols.push(value.latin1Slice()); break;
     case TAG.CHANNEL: this.channels.push(value.toString()); break;
+    case TAG.TLS: this.tlsInfo = tlsInfo(value); break;
     case TAG.STATE: this.state = Buffer.from(value); break;
     case TAG.CAPTURE: this.name(this.captures, value); break;
     case TAG.VAR: this.name(this.vars, value); break;

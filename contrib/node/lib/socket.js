@@ -2,11 +2,15 @@
 'use strict';
 // What an http.Server takes for a connection.  It has no descriptor: a request
 // or a session of the gateway is behind it.
+const crypto = require('crypto');
 const { Duplex } = require('stream');
 const tls = require('tls');
 
 const HOP = new Set(['connection', 'keep-alive', 'transfer-encoding',
   'upgrade', 'proxy-connection']);
+
+const NO_TLS = { version: '', serverName: '', alpn: '', error: '',
+  certificates: [] };
 
 const family = (address) => address.includes(':') ? 'IPv6' : 'IPv4';
 
@@ -22,7 +26,13 @@ class VirtualSocket extends Duplex {
     this.localAddress = request.localAddress;
     this.localPort = request.localPort;
     this.localFamily = family(request.localAddress);
-    this.encrypted = this.authorized = request.tls;
+    this.encrypted = request.tls;
+    this.tlsInfo = request.tlsInfo || NO_TLS;
+    this.authorized = request.tls && this.tlsInfo.error === '' &&
+      this.tlsInfo.certificates.length > 0;
+    this.authorizationError = this.tlsInfo.error || null;
+    this.servername = this.tlsInfo.serverName || false;
+    this.alpnProtocol = this.tlsInfo.alpn || false;
     this.connecting = this.pending = false;
     this.tunnel = null; // lib/tunnel.js
     this.bytesFed = 0;
@@ -118,7 +128,18 @@ class VirtualSocket extends Duplex {
   setKeepAlive() { return this; }
   ref() { return this; }
   unref() { return this; }
-  getPeerCertificate() { return {}; }
+
+  getProtocol() { return this.tlsInfo.version || null; }
+
+  getPeerX509Certificate() {
+    const [pem] = this.tlsInfo.certificates;
+    return pem === undefined ? undefined : new crypto.X509Certificate(pem);
+  }
+
+  getPeerCertificate() {
+    const certificate = this.getPeerX509Certificate();
+    return certificate === undefined ? {} : certificate.toLegacyObject();
+  }
 }
 
 module.exports = { VirtualSocket, HOP };

@@ -54,7 +54,8 @@ events { }
 http {
   access_log off;
   client_max_body_size 0;
-  backend b { ${pool || `server unix:${sock};`} ${extra} }
+  backend b { ${pool.replaceAll('@DIR@', dir) ||
+    `server unix:${sock};`} ${extra} }
   ${http}
   server {
     listen 127.0.0.1:${port};
