@@ -205,6 +205,8 @@ export interface HttpRequest extends Readable {
   readonly headers: Request['headers'];
   readonly rawHeaders: readonly string[];
   readonly remoteAddress: string;
+  readonly rawTrailers: readonly string[];
+  readonly trailers: Request['headers'];
 }
 
 export interface HttpResponse extends Writable {
@@ -218,6 +220,7 @@ export interface HttpResponse extends Writable {
   removeHeader(name: string): void;
   writeHead(status: number, headers?: Fields): this;
   flushHeaders(): void;
+  addTrailers(headers: Fields): void;
   inform(status: 100 | 102 | 103, headers?: Fields): boolean;
 }
 

@@ -41,7 +41,10 @@ class RequestSocket extends VirtualSocket {
         response.flushHeaders();
       },
       data: (bytes) => { this.room = response.write(bytes); },
-      end: () => response.end(),
+      end: (trailers) => {
+        response.addTrailers(trailers.filter(passes));
+        response.end();
+      },
       switched: (first, rest) => this.switched(first, rest),
     });
     this.room = true;
@@ -60,7 +63,12 @@ class RequestSocket extends VirtualSocket {
       if (!room) request.pause();
     });
     request.on('end', () => {
-      if (chunked && this.tunnel === null) this.feed(Buffer.from('0\r\n\r\n'));
+      if (!chunked || this.tunnel !== null) return;
+      let last = '0\r\n';
+      const raw = request.rawTrailers;
+      for (let i = 0; i < raw.length; i += 2)
+        last += `${raw[i]}: ${raw[i + 1]}\r\n`;
+      this.feed(Buffer.from(`${last}\r\n`, 'latin1'));
     });
     request.on('error', () => this.destroy());
     response.on('drain', () => this.emptied());

@@ -164,6 +164,7 @@ http {
     link_keepalive 30s timeout=1h;
     accept_timeout 24h;
     allow_raw on;
+    allow_tunnel on;
   }
   ${listen}
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 'use strict';
 const { Readable, Writable } = require('stream');
-const { TYPE, FLAG, ERROR, payload } = require('./codec');
+const { TYPE, TAG, FLAG, ERROR, payload, readTlvs,
+  readNamed } = require('./codec');
 const { Flow, OPEN, CLOSING, CLOSED } = require('./flow');
 const { headerTlvs } = require('./conn');
-const { Request } = require('./request');
+const { Request, joined } = require('./request');
 
 const EMPTY = Buffer.alloc(0);
 
@@ -41,9 +42,12 @@ class Exchange extends Flow {
     return 0;
   }
 
-  onTrailers() {
+  onTrailers(buf, at, end) {
     if (!this.bodyComing) return ERROR.BAD_STATE;
     this.bodyComing = false;
+    for (const [tag, value] of readTlvs(buf, at, end))
+      if (tag === TAG.HEADER)
+        this.req.rawTrailers.push(...readNamed(value, true, 'latin1'));
     this.req.push(null);
     return 0;
   }
@@ -70,6 +74,17 @@ class Exchange extends Flow {
     } while (at < data.length);
     if (last) this.readyState = CLOSING;
     return this.settle();
+  }
+
+  end(trailers) {
+    if (trailers.length === 0) {
+      this.write(EMPTY, true);
+      return;
+    }
+    const data = Buffer.concat(trailers);
+    if (this.waits) this.enqueue(TYPE.HTTP_TRAILERS, 0, 0, data, false);
+    else this.link.fit(this, TYPE.HTTP_TRAILERS, 0, data);
+    this.readyState = CLOSING;
   }
 
   abort() {
@@ -102,6 +117,7 @@ class HttpRequest extends Readable {
     super({ highWaterMark: 65536 });
     this.exchange = exchange;
     this.request = request;
+    this.rawTrailers = []; // all there at 'end'
   }
 
   get id() { return this.exchange.id; }
@@ -111,6 +127,7 @@ class HttpRequest extends Readable {
   get headers() { return this.request.headers; }
   get rawHeaders() { return this.request.rawHeaders; }
   get remoteAddress() { return this.request.remoteAddress; }
+  get trailers() { return joined(this.rawTrailers); }
 
   // The gateway gets its credit back as the application reads.
   give(data) {
@@ -152,6 +169,7 @@ class HttpResponse extends Writable {
     this.statusCode = 200;
     this.fields = new Map();
     this.begun = null;
+    this.trailers = [];
     this.on('error', () => {}); // the client left; 'close' tells it
   }
 
@@ -200,6 +218,11 @@ class HttpResponse extends Writable {
     this.head(true);
   }
 
+  // Behind the body, of a response whose length was not said.
+  addTrailers(headers) {
+    this.trailers.push(...headerTlvs(headers, false));
+  }
+
   head(more) {
     const { exchange } = this;
     if (this.headersSent || exchange.readyState !== OPEN) return;
@@ -219,7 +242,8 @@ class HttpResponse extends Writable {
     if (!this.headersSent && chunk !== undefined && chunk !== null &&
         typeof chunk !== 'function' && this.writableLength === 0 &&
         !this.begun && !this.hasHeader('content-length') &&
-        this.statusCode !== 204 && this.statusCode !== 304)
+        this.trailers.length === 0 && this.statusCode !== 204 &&
+        this.statusCode !== 304)
       this.setHeader('Content-Length', typeof chunk === 'string'
         ? Buffer.byteLength(chunk, typeof encoding === 'string'
           ? encoding : undefined) : chunk.length);
@@ -242,8 +266,9 @@ class HttpResponse extends Writable {
   _final(callback) {
     const { exchange } = this;
     try {
+      if (this.trailers.length > 0) this.head(true);
       if (!this.headersSent) this.head(false);
-      else if (exchange.readyState === OPEN) exchange.write(EMPTY, true);
+      else if (exchange.readyState === OPEN) exchange.end(this.trailers);
     } catch (e) {
       callback(e);
       return;

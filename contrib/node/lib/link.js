@@ -502,7 +502,7 @@ class Link {
       if (x.tunnel === null) return ERROR.BAD_STATE;
       x.finish(true);
       return 0;
-    case TYPE.HTTP_TRAILERS: return x.onTrailers();
+    case TYPE.HTTP_TRAILERS: return x.onTrailers(buf, at, end);
     case TYPE.HTTP_RESET: x.finish(false); return 0;
     case TYPE.HTTP_DONE: {
       const complete = buf[at + 8] !== 0;

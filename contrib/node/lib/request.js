@@ -108,4 +108,4 @@ class Request {
   }
 }
 
-module.exports = { Request };
+module.exports = { Request, joined };

@@ -8,6 +8,7 @@ const { attach } = require('../http');
 const { Backend } = require('./backend');
 
 const BACKEND = Symbol('penstock.backend');
+const GATEWAY = Symbol('penstock.gateway'); // options of a private one
 const FOREVER = 2 ** 31 - 1;
 const HAND_OVER_MS = 10000;
 
@@ -60,7 +61,7 @@ function listen(...args) {
   const backend = new Backend({ name: 'app', signals: false });
   attach(this, { backend, name: 'app' });
   const opened = backend.open([{ ...options, tls: tlsOf(this),
-    gateway: { keepAliveTimeout: this.keepAliveTimeout } }]);
+    gateway: { keepAliveTimeout: this.keepAliveTimeout, ...this[GATEWAY] } }]);
   this[BACKEND] = backend;
   if (typeof callback === 'function') this.once('listening', callback);
   if (signal) abortWith(this, signal);
@@ -128,6 +129,7 @@ const listening = { configurable: true,
       : this._handle);
   } };
 
+// Of all servers, or of one.
 function take(prototype) {
   Object.defineProperty(prototype, 'listen',
     { configurable: true, writable: true, value: listen });
@@ -165,4 +167,4 @@ function takeOver() {
   take(https.Server.prototype);
 }
 
-module.exports = { takeOver, BACKEND };
+module.exports = { takeOver, take, BACKEND, GATEWAY };

@@ -7,8 +7,10 @@ const http = require('http');
 const { test } = require('node:test');
 const { attach } = require('../http');
 const { WebSocketServer, WebSocket } = require('../ws');
+const { ALL, VERSIONS, ORIGIN, speak } = require('./drafts');
 const { BINARY, gateway, until, Client } = require('./support');
 
+if (BINARY) process.env.PENSTOCK_BIN = BINARY;
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
 
 async function start(t, server, options) {
@@ -136,7 +138,12 @@ test('requests and upgrades of HTTP/1.1', { skip }, async (t) => {
     assert.strictEqual(req.httpVersion, '1.1');
     if (req.url === '/trailers') {
       res.writeHead(200, { 'Transfer-Encoding': 'chunked', Trailer: 'X-T' });
-      res.addTrailers({ 'X-T': 'u' });
+      req.on('end', () => {
+        res.addTrailers({ 'X-T': `u${req.trailers['x-s']}` });
+        res.end('ab');
+      });
+      req.resume();
+      return;
     }
     res.write('a'.repeat(100000));
     setImmediate(() => res.end('b'));
@@ -152,19 +159,78 @@ test('requests and upgrades of HTTP/1.1', { skip }, async (t) => {
     let told = 0;
     req.on('continue', () => told++);
     if (options.headers) req.flushHeaders();
-    if (body) {
+    if (options.trailers) req.addTrailers(options.trailers);
+    if (body && options.headers) {
       await once(req, 'continue');
+      req.write(body);
+    } else if (body) {
       req.write(body);
     }
     req.end();
     const [res] = await once(req, 'response');
     let text = '';
     for await (const d of res) text += d;
-    return { told, text };
+    return { told, text, trailers: res.trailers };
   };
-  for (const path of ['/', '/trailers'])
-    assert.strictEqual((await ask({ path })).text.length, 100001);
+  assert.strictEqual((await ask({ path: '/' })).text.length, 100001);
+  assert.deepStrictEqual(await ask({ path: '/trailers', method: 'POST',
+    trailers: { 'X-S': 'v' } }, 'body'),
+  { told: 0, text: 'ab', trailers: { 'x-t': 'uv' } });
   assert.deepStrictEqual(await ask({ path: '/', method: 'POST',
     headers: { Expect: '100-continue' } }, 'body'),
-  { told: 1, text: 'body' });
+  { told: 1, text: 'body', trailers: {} });
+});
+
+test('clients of every version', { skip }, async (t) => {
+  const server = http.createServer();
+  const infos = [];
+  const wss = new WebSocketServer({ server, verifyClient(info) {
+    infos.push(info.origin);
+    return true;
+  } });
+  const errors = [];
+  wss.on('connection', (ws) => {
+    ws.on('error', (e) => errors.push(e.code));
+    ws.on('message', (m, isBinary) => {
+      if (String(m) === 'binary') ws.send(m, { binary: true });
+      ws.send(`${m} ${isBinary}`);
+    });
+    ws.on('close', (code) => errors.push(code));
+  });
+  const g = await start(t, server, { location: ALL });
+  for (const version of VERSIONS) {
+    const c = await speak(t, g.port, version);
+    c.send('text');
+    assert.strictEqual(await c.message(), 'text false', version);
+    c.send('binary');
+    if (version < 75)
+      assert.deepStrictEqual(await c.message(), Buffer.from('binary'));
+    assert.strictEqual(await c.message(), 'binary false');
+    c.close();
+    await until('its end', () => wss.clients.size === 0);
+  }
+  assert.deepStrictEqual(infos, VERSIONS.map(() => ORIGIN));
+  assert.deepStrictEqual(errors, [8, 1005, 8, 1005, 1000, 1000]);
+});
+
+test('what asks for something else', { skip }, async (t) => {
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  t.after(() => wss.close());
+  await once(wss, 'listening');
+  const ask = async (headers) => {
+    const req = http.get({ ...wss.address(), host: '127.0.0.1', headers,
+      agent: false });
+    const [res] = await once(req, 'response');
+    let text = '';
+    for await (const d of res) text += d;
+    return [res.statusCode, text];
+  };
+  const foo = { Connection: 'Upgrade', Upgrade: 'foo' };
+  assert.deepStrictEqual(await ask(foo), [400, 'Invalid Upgrade header']);
+  wss.once('wsClientError', (e, socket, req) => {
+    assert.ok(req instanceof http.IncomingMessage);
+    socket.end(`HTTP/1.1 418 No\r\n\r\n${e.message}`);
+  });
+  assert.deepStrictEqual(await ask(foo), [418, 'Invalid Upgrade header']);
+  assert.deepStrictEqual(await ask({}), [426, 'Upgrade Required']);
 });

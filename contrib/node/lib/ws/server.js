@@ -7,6 +7,8 @@ const EventEmitter = require('events');
 const http = require('http');
 const { Backend } = require('../backend');
 const { feed } = require('../feed');
+const { BACKEND, GATEWAY, take: takeServer } = require('../takeover');
+const { VirtualSocket } = require('../socket');
 const { sessionOf, take, mayBeIn101 } = require('../upgrade');
 const { genuine, notBridged } = require('./peer');
 const { WebSocket, SINK, levelOf } = require('./socket');
@@ -16,6 +18,7 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VERSIONS = [7, 8, 13];
 const FOREVER = 2 ** 31 - 1;
+const MESSAGE_MAX = 2 ** 31; // of a private gateway
 const RUNNING = 0, CLOSING = 1, CLOSED = 2;
 
 const DEFAULTS = {
@@ -54,6 +57,7 @@ class WebSocketServer extends EventEmitter {
     if (o.perMessageDeflate === true) o.perMessageDeflate = {};
     this._state = RUNNING;
     this._server = null;
+    this._listens = port;
     this._created = port || own;
     this._left = null; // listeners at the server
     this._peer = null;
@@ -86,25 +90,31 @@ class WebSocketServer extends EventEmitter {
   _start(port, callback) {
     const o = this.options;
     const server = this._server;
+    if (port) {
+      takeServer(server);
+      server[GATEWAY] = { deflate: o.perMessageDeflate,
+        maxMessage: o.maxPayload > 0
+          ? Math.min(Math.max(o.maxPayload, DEFAULTS.maxPayload), MESSAGE_MAX)
+          : MESSAGE_MAX };
+      server.listen({ port: o.port, host: o.host || undefined,
+        backlog: o.backlog || undefined }, callback);
+      this.backend = server[BACKEND];
+      return;
+    }
     if (callback) server.once('listening', callback);
     const name = o.name || 'ws';
     this.backend = o.backend || new Backend({ name, signals: o.signals });
     this.backend.app({ name, text: 'buffer' }, feed(server));
-    if (o.backend) return;
-    const { host, backlog } = o;
-    const up = port
-      ? this.backend.listen({ port: o.port, host: host || undefined,
-        backlog: backlog || undefined,
-        gateway: { deflate: o.perMessageDeflate } })
-      : this.backend.run(o.socket);
-    up.then(() => server.emit('listening'), (e) => server.emit('error', e));
+    if (!o.backend)
+      this.backend.run(o.socket).then(() => server.emit('listening'),
+        (e) => server.emit('error', e));
   }
 
   address() {
     if (this.options.noServer)
       throw new Error('The server is operating in "noServer" mode');
     if (!this._server) return null;
-    return this._created ? this.backend.address() : this._server.address();
+    return this._server.address();
   }
 
   // Clients stay until they leave, or go to other backends of the pool.
@@ -120,8 +130,11 @@ class WebSocketServer extends EventEmitter {
     if (this._state === CLOSING) return;
     this._state = CLOSING;
     if (this._left) this._left();
+    const server = this._server;
     this._left = this._server = null;
-    if (this._created && !this.options.backend)
+    if (this._listens)
+      server.close(() => this._emitClose());
+    else if (this._created && !this.options.backend)
       this.backend.close(FOREVER).then(() => this._emitClose());
     else if (this.clients && this.clients.size > 0)
       this._shouldEmitClose = true;
@@ -144,7 +157,7 @@ class WebSocketServer extends EventEmitter {
   }
 
   handleUpgrade(req, socket, head, callback) {
-    if (sessionOf(socket) === null) {
+    if (sessionOf(socket) === null && !(socket instanceof VirtualSocket)) {
       this._foreign(req, socket, head, callback);
       return;
     }
