@@ -205,6 +205,60 @@ class DistributionTest(BridgeTestCase):
             pass  # ended in the middle of it
         wait_for("the end", lambda: "broke the protocol: limit" in p.log())
 
+    METHODS = (
+        "least_conn;", "round_robin;", "ip_hash;", "hash $arg_x;",
+        "hash $arg_x consistent;", "round_robin; sticky cookie c;",
+        "least_conn; claim $arg_x;",
+    )
+
+    def spread(self, p, n):
+        """n clients of different keys and addresses."""
+        return "".join(
+            self.connect(p, f"/ws?x=key-{i * i}", f"127.0.{i + 1}.1")[0] for i in range(n))
+
+    def test_down_and_max_clients_of_every_method(self):
+        for method in self.METHODS:
+            with self.subTest(method):
+                p = self.pool(method, parameters=("down", "max_clients=2", ""))
+                who = self.spread(p, 12)
+                self.assertNotIn("a", who)
+                self.assertEqual(len(who), 12)
+                self.assertEqual(who.count("b"), 2)
+                # Room comes back.
+                b = self.backends["b"]
+                b.send(frame(0x16, b.of(OPEN)[0][1]))
+                wait_for("CLOSED", lambda: b.of(0x15))
+                self.assertIn("b", self.spread(p, 12))
+                p.stop()
+
+    def test_weights_of_every_method(self):
+        for method in self.METHODS:
+            with self.subTest(method):
+                p = self.pool(method, names="ab", parameters=("weight=7", "weight=1"))
+                who = self.spread(p, 32)
+                self.assertGreater(who.count("a"), 18)
+                self.assertGreater(who.count("b"), 0)
+                p.stop()
+
+    def test_backup_of_every_method(self):
+        for method in self.METHODS:
+            if "hash" in method:
+                p = self.penstock(CONFIG % (1, method + "server unix:a; server unix:b backup;"),
+                                  start=False)
+                done = p.run("-t")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn('does not support parameter "backup"', done.stderr)
+                continue
+            with self.subTest(method):
+                p = self.pool(method, names="ab", parameters=("", "backup"))
+                self.assertEqual(self.spread(p, 4), "aaaa")
+                a = self.backends["a"]
+                a.greeting = b""
+                a.link.shutdown(socket.SHUT_RDWR)
+                wait_for("the loss", lambda: "lose their backend" in p.log())
+                self.assertEqual(self.spread(p, 4), "bbbb")
+                p.stop()
+
     def test_several_workers_and_backends(self):
         settings = "hash $arg_room consistent; sticky cookie id;"
         p = self.penstock(
