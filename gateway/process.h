@@ -17,9 +17,10 @@
 struct process {
     struct list link;
     pid_t pid;
-    int channel;     /* -1: closed */
-    unsigned number; /* of its place */
-    bool retiring;   /* was told to quit: is not replaced */
+    int channel;       /* -1: closed */
+    unsigned number;   /* of its place */
+    unsigned identity; /* what it is known by to backends */
+    bool retiring;     /* was told to quit: is not replaced */
     uint64_t started_ms;
     uint64_t kill_ms; /* SIGKILL when it lives then; 0: never */
 

@@ -53,7 +53,7 @@ struct worker {
     struct timer look, deadline;
     int channel; /* -1: the master is gone */
     int signal_fd;
-    unsigned number;
+    unsigned number, identity;
     uint64_t epoch;
     bool draining;
 };
@@ -189,7 +189,7 @@ static void use(struct worker *w, struct generation *g)
     stderr_follow(g);
     w->listeners.max_connections = settings_of(g)->connections;
     listeners_adopt(&w->listeners, g);
-    bridge_adopt(w->loop, g, w->number, w->epoch);
+    bridge_adopt(w->loop, g, w->identity, w->epoch);
     upstreams_adopt(w->loop, g, old);
     generation_unref(old);
 }
@@ -476,6 +476,7 @@ int worker_run(const struct worker_start *start)
 {
     struct worker w = {
         .number = start->number,
+        .identity = start->identity,
         .channel = start->channel,
         .epoch = start->epoch,
         .arriving.bundle = -1,

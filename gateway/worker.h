@@ -9,9 +9,10 @@
 
 struct worker_start {
     struct generation *generation; /* taken over; its sockets too */
-    unsigned number;
-    int channel;    /* to the master */
-    uint64_t epoch; /* of this run of the gateway */
+    unsigned number;               /* of its place: which sockets are its own */
+    unsigned identity; /* 0..511, no other's that lives: in clients' ids */
+    int channel;       /* to the master */
+    uint64_t epoch;    /* of this run of the gateway */
 };
 
 /* Serve until told to end, or until the master is gone and all is done.

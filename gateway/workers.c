@@ -17,6 +17,7 @@ enum {
     BACKOFF_LAST_MS = 10000,
     GOOD_LIFE_MS = 5000, /* who lived so long is replaced at once */
     KILL_AGAIN_MS = 5000,
+    IDENTITIES = 512,
 };
 
 void workers_forget(struct process *p)
@@ -31,11 +32,12 @@ void workers_forget(struct process *p)
 
 /* In the child: let go of what is the master's, and serve. */
 static _Noreturn void become_worker(struct master *m, unsigned number,
-                                    int channel)
+                                    unsigned identity, int channel)
 {
     struct worker_start start = {
         .generation = m->current,
         .number = number,
+        .identity = identity,
         .channel = channel,
         .epoch = m->epoch,
     };
@@ -62,9 +64,24 @@ static void delay_place(struct place *place, uint64_t now_ms)
     place->start_ms = now_ms + place->backoff_ms;
 }
 
+/* Ids of clients have room for that many (SLUICE section 3), and one that
+ * retires may still have clients. */
+static unsigned free_identity(const struct master *m)
+{
+    bool used[IDENTITIES] = {false};
+
+    LIST_EACH(item, after, &m->processes)
+    used[PROCESS(item)->identity % IDENTITIES] = true;
+    for (unsigned i = 0; i < IDENTITIES; i++)
+        if (!used[i])
+            return i;
+    return 0;
+}
+
 static void start_worker(struct master *m, unsigned number, uint64_t now_ms)
 {
     struct place *place = &m->places[number];
+    unsigned identity = free_identity(m);
     struct err err;
     int ends[2];
 
@@ -76,7 +93,7 @@ static void start_worker(struct master *m, unsigned number, uint64_t now_ms)
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        become_worker(m, number, ends[1]);
+        become_worker(m, number, identity, ends[1]);
     }
     close(ends[1]);
     if (pid == -1) {
@@ -90,6 +107,7 @@ static void start_worker(struct master *m, unsigned number, uint64_t now_ms)
         .pid = pid,
         .channel = ends[0],
         .number = number,
+        .identity = identity,
         .started_ms = now_ms,
         .told = generation_ref(m->current),
         .confirmed = m->current->number,

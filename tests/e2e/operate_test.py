@@ -271,6 +271,29 @@ class SessionsTest(OperateTestCase):
         self.assertEqual(self.ask()[0], 200)
 
 
+class IdentityTest(OperateTestCase):
+    def numbers(self):
+        return [struct.unpack_from("<H", f[2], 14)[0] for f in self.b.of(1)]
+
+    def test_of_a_worker_while_another_retires(self):
+        p, b = self.start(workers=2)
+        wait_for("both", lambda: len(self.numbers()) == 2)
+        self.assertEqual(sorted(self.numbers()), [0, 1])
+        clients = self.join(20)  # some at either; they answer no close frame
+        p.configure(p.config.replace("worker_processes 2", "worker_processes 1"))
+        p.signal(signal.SIGHUP)
+        wait_for("a session that is told to go", lambda: b.of(CLOSED))
+        p.configure(p.config.replace("worker_processes 1", "worker_processes 2"))
+        p.signal(signal.SIGHUP)
+        wait_for("the new one", lambda: len(self.numbers()) == 3)
+        if len(p.workers()) == 3:  # the old one is still there
+            self.assertEqual(sorted(self.numbers()), [0, 1, 2])
+        self.join(20)
+        wait_for("OPENs", lambda: len(b.of(OPEN)) == 40)
+        ids = [f[1] for f in b.of(OPEN)]
+        self.assertEqual(len(set(ids)), 40)
+
+
 class SlowWorkerTest(OperateTestCase):
     def test_what_it_misses_is_said_once(self):
         p, b = self.start(workers=2)
