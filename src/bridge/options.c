@@ -42,9 +42,12 @@ void session_connect_options(struct session *s)
     set_nodelay(s);
 }
 
-/* at_least_once in a link and a pool that have it, unless it was put off. */
+/* at_least_once in a link and a pool that have it, unless it was put off.  The
+ * bytes of a tunnel are no messages. */
 static void set_ack_mode(struct session *s, bool on)
 {
+    if (s->tunnel)
+        return;
     s->forgetful = !on;
     s->at_least_once = on && s->link &&
                        s->link->features & SLUICE_FEATURE_ALO &&

@@ -130,7 +130,7 @@ static uint64_t check_pings(struct session *s, uint64_t now)
 
     uint64_t ping_ms = s->ping_ms ? s->ping_ms : conf->ping_ms;
 
-    if (!ping_ms || !s->framing->pings || is_kept_waiting(s))
+    if (!ping_ms || !s->framing->pings || s->tunnel || is_kept_waiting(s))
         return UINT64_MAX;
     if (s->pinged_ms) {
         uint64_t left = ms_until(s->pinged_ms, conf->ping_timeout_ms, now);
@@ -241,6 +241,7 @@ struct session *session_create_tunnel(struct request *r)
 
     s->kind = LINK_SESSION;
     s->handshake = NULL;
+    s->tunnel = true;
     s->state = SESSION_CONNECTED;
     return s;
 }

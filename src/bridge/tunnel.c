@@ -283,10 +283,7 @@ int tunnel_accept_request(struct exchange *x, const struct sluice_frame *f)
     exchange_let_go(x);
     struct session *s = session_create_tunnel(r);
     move_in(s, x);
-    if (s->app) {
-        s->event_mask = s->app->event_mask;
-        app_has_option(s->app, SLUICE_OPT_IDLE_TIMEOUT_MS, &s->idle_timeout_ms);
-    }
+    session_begin_options(s, s->app);
     r->handler = &websocket_handler;
     r->handler_state = s;
     begin(s, a.tlvs);

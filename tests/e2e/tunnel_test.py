@@ -34,6 +34,7 @@ events { }
 http {
     log_format t '$request_uri $status $bytes_sent $backend_name';
     access_log logs/access.log t;
+    limit_conn_zone $binary_remote_addr zone=here:1m;
     backend app {
         server unix:@PREFIX@/a.sock;
         allow_tunnel %s;
@@ -59,6 +60,12 @@ UPGRADE = (
     b"GET /other HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\n"
     b"Upgrade: lines\r\nX-A: b\r\n\r\n"
 )
+GONE = """
+user root;
+events { }
+http { server { listen 127.0.0.1:@PORT@; location / { return 200; } } }
+"""
+REFUSED = b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"
 SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: lines\r\n\r\n"
 
 
@@ -473,6 +480,30 @@ class TunnelTest(TunnelTestCase):
         self.assertEqual(self.read_all(s), b"")
         self.assertEqual(b.closed(cid), (5, 0, 1006))
 
+    def test_options_that_mean_nothing_here(self):
+        """Acknowledged messages, pings, pieces, channels: there are none."""
+        opts = b"".join(
+            tlv(0x23, struct.pack("<HB" if i in (1, 3, 6, 11, 12) else "<HI", i, 1))
+            for i in range(1, 14) if i not in (2, 9)
+        )
+        ping = "websocket_ping 100ms timeout=100ms;"
+        p, b = self.tunnels(backend="delivery at_least_once;", ws=ping, http=ping)
+        b.open = lambda cid: b.send(
+            frame(ACCEPT, cid, bytes(8) + opts + tlv(0x20, b"room") + tlv(0x1F, b"s"), aux=1)
+        )
+        for request in (None, UPGRADE):
+            s, cid = self.ask(p, b, request)
+            b.send(frame(SET_OPTS, cid, opts))
+            s.sendall(b"in")
+            wait_for("the bytes", lambda: b.got[cid] == b"in")
+            time.sleep(0.3)
+            b.ack(cid, 2)
+            b.say(cid, b"out", more=False)
+            self.assertEqual(self.read_all(s), b"out")
+            s.close()
+            self.assertEqual(b.closed(cid)[2], 1005)
+        self.check_ends(p)
+
     def test_a_client_that_takes_nothing(self):
         p, b = self.tunnels(
             ws="websocket_send_timeout 500ms;", backend="reply_window 16m;"
@@ -516,6 +547,37 @@ class TunnelTest(TunnelTestCase):
             s.send(UPGRADE)
             data = s.s.recv(100)
             return b" 426 " in data
+
+    def test_a_pool_that_a_reload_removes(self):
+        p, b = self.tunnels(backend="drain_timeout 1s;")
+        clients = [self.ask(p, b), self.ask(p, b, UPGRADE)]
+        p.configure(GONE)
+        p.reload()
+        wait_for("GOAWAY", lambda: b.of(GOAWAY))
+        for s, cid in clients:
+            b.say(cid, b"still")
+        for s, cid in clients:
+            self.assertEqual(self.read_all(s), b"still")
+        self.check_ends(p)
+
+    def test_it_counts_as_a_connection_and_its_log_line_comes_at_the_end(self):
+        p, b = self.tunnels(
+            ws="limit_conn here 1;", http="limit_conn here 1;", answer=REFUSED
+        )
+        for request, path in ((None, "/ws"), (UPGRADE, "/other")):
+            s, cid = self.ask(p, b, request)
+            self.assertEqual(self.read(s, len(REFUSED)), REFUSED)
+            with Raw(p.port()) as other:
+                other.send(request or handshake(port=p.port()))
+                self.assertEqual(other.answer().status, 503)
+            self.assertNotIn(f"{path} 407", p.log("logs/access.log"))
+            b.say(cid, b"", more=False)
+            s.close()
+            b.closed(cid)
+            wait_for(
+                "the log",
+                lambda: f"{path} 407 {len(REFUSED)} app" in p.log("logs/access.log"),
+            )
 
     def test_a_gateway_that_stops(self):
         p, b = self.tunnels(backend="websocket_drain rate=100/s;")
