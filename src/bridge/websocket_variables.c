@@ -156,6 +156,50 @@ GETTER(get_backend_addr)
     return true;
 }
 
+enum figure {
+    FIGURE_CLIENTS = 0,
+    FIGURE_READY,
+    FIGURE_SESSIONS,
+    FIGURE_REFUSED,
+};
+
+static uint64_t ready_links(const struct pool *p)
+{
+    uint64_t n = 0;
+    LIST_EACH(item, after, &p->backends)
+    {
+        const struct link *l = CONTAINER(item, struct backend, in_pool)->link;
+        n += l && l->state == LINK_READY;
+    }
+    return n;
+}
+
+/* Of the location's pool, in this worker. */
+GETTER(get_figure)
+{
+    const struct request *r = e->request;
+    const struct websocket_conf *ws = request_conf(r, &websocket_module);
+    const struct backend_pass_conf *pass =
+        request_conf(r, &backend_pass_module);
+    const struct pool_conf *conf = ws->pool ? ws->pool : pass->pool;
+    const struct pool *p = conf ? pool_find(conf->name) : NULL;
+
+    if (!p)
+        return false;
+    switch ((enum figure)v->arg) {
+    case FIGURE_CLIENTS:
+        return give(e, p->clients, out);
+    case FIGURE_READY:
+        return give(e, ready_links(p), out);
+    case FIGURE_SESSIONS:
+        return give(e, p->counters.sessions, out);
+    case FIGURE_REFUSED:
+        return give(e, p->counters.refused, out);
+    }
+    return false;
+}
+
+#define FIGURE(which) .get = get_figure, .arg = FIGURE_##which
 #define NUMBER(which) .get = get_number, .arg = NUMBER_##which
 #define LIVE .flags = VARIABLE_LIVE
 
@@ -172,5 +216,9 @@ const struct variable websocket_variables[] = {
     {.name = "websocket_rtt", .get = get_rtt, LIVE},
     {.name = "backend_name", .get = get_backend_name},
     {.name = "backend_addr", .get = get_backend_addr, LIVE},
+    {.name = "backend_clients", FIGURE(CLIENTS), LIVE},
+    {.name = "backend_ready", FIGURE(READY), LIVE},
+    {.name = "backend_sessions_total", FIGURE(SESSIONS), LIVE},
+    {.name = "backend_refused", FIGURE(REFUSED), LIVE},
     {.name = NULL},
 };

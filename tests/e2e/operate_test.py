@@ -38,6 +38,12 @@ http {
         }
         location = /read { backend_sessions; limit_except GET { deny all; } }
         location = /publish { websocket_publish chat x; }
+        location = /figures {
+            websocket_pass chat;
+            add_header X-Figures "$backend_clients $backend_ready $backend_sessions_total $backend_refused" always;
+            return 204;
+        }
+        location = /none { return 200 "[$backend_clients$backend_ready]"; }
         location = /closed { backend_sessions; deny all; }
     }
 }
@@ -292,6 +298,17 @@ class IdentityTest(OperateTestCase):
         wait_for("OPENs", lambda: len(b.of(OPEN)) == 40)
         ids = [f[1] for f in b.of(OPEN)]
         self.assertEqual(len(set(ids)), 40)
+
+
+class VariablesTest(OperateTestCase):
+    def test_figures_of_a_pool(self):
+        p, b = self.start(pool="max_clients 2;")
+        self.join(2)
+        s, head = self.raw(p)
+        self.assertIn(" 503 ", head)
+        r = urllib.request.urlopen(p.url("/figures"))
+        self.assertEqual(r.headers["X-Figures"], "2 1 2 1")
+        self.assertEqual(urllib.request.urlopen(p.url("/none")).read(), b"[]")
 
 
 class SlowWorkerTest(OperateTestCase):
