@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "logs.h"
 #include "offer.h"
 
 enum {
@@ -38,8 +39,11 @@ void exchange_fail(struct exchange *x, unsigned status, enum sluice_error code,
 {
     if (x->state == EXCHANGE_OVER)
         return;
-    if (x->link)
+    if (x->link) {
+        logs_tell(x->link, exchange_client(x), LEVEL_INFO,
+                  "request ends with %u: %s", status, sluice_error_name(code));
         reset(x, code, why);
+    }
     end_request(x, (int)status);
 }
 

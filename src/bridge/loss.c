@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "bridge/session.h"
+#include "logs.h"
 #include "resume.h"
 
 /* ---- one loss ---- */
@@ -47,6 +48,9 @@ static void on_timer(struct timer *t)
 
     log_err(&log, "no backend took over %zu sessions of unix:%s", x->n,
             x->path);
+    logs_tell_pool(x->pool, NULL, LEVEL_ERROR,
+                   "no backend took over %zu sessions of unix:%s", x->n,
+                   x->path);
     x->expired = true;
     look(x);
 }

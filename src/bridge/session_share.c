@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/clock.h"
+#include "logs.h"
 #include "session_line.h"
 
 void session_put_shared(struct session *s, struct shared *m, bool may_drop)
@@ -51,6 +52,9 @@ enum share_result session_share(struct session *s, struct sharing *message)
     if (!make_room(s, m->n)) {
         if (s->conf->overflow == OVERFLOW_CLOSE)
             session_fail(s, ENDING_SLOW_CLIENT);
+        else if (s->link)
+            logs_tell(s->link, session_client(s), LEVEL_WARN,
+                      "client lags behind, a message of a group is dropped");
         return SHARE_DROPPED;
     }
     s->active_ms = (uint32_t)clock_now_ms();

@@ -218,6 +218,50 @@ class SetlogTest(ObserveTestCase):
         self.assertEqual((level, of), (4, 0))
         self.assertIn("b.sock is gone, 0 clients", text)
 
+    def test_sessions_that_nobody_takes_over(self):
+        p = self.penstock(
+            """user root; events { } http { access_log off;
+            backend two { server unix:@PREFIX@/a.sock; server unix:@PREFIX@/b.sock;
+                          on_backend_loss hold 300ms; }
+            server { listen 127.0.0.1:@PORT@; location /ws { websocket_pass two app=b; } } }""",
+            start=False)
+        resuming = hello()[:48] + struct.pack("<Q", 4 | 1) + hello()[56:]
+        a = Backend(p.path("a.sock"), greeting=self.greeting(4))
+        b = Backend(p.path("b.sock"),
+                    resuming + frame(REGISTER, 0, tlv(1, b"b")) + frame(READY))
+        self.addCleanup(a.stop)
+        self.addCleanup(b.stop)
+        p.start()
+        self.wait_ready(p, 2)
+        s, head = self.raw(p)
+        self.assertIn(" 101 ", head)
+        b.greeting = b""
+        b.link.shutdown(2)
+        level, of, text = self.wait_line("took over 1 sessions", a)
+        self.assertEqual((level, of), (3, 0))
+
+    def test_a_request_that_is_given_up(self):
+        self.p, self.b = p, b = self.with_backend(
+            location="backend_pass echo; backend_read_timeout 200ms;",
+            greeting=hello()[:48] + struct.pack("<Q", 8) + hello()[56:]
+            + frame(SETLOG, 0, aux=6) + frame(READY))
+        self.wait_ready(p)
+        s, head = self.raw(p, {"Upgrade": None, "Connection": None})
+        self.assertIn(" 504 ", head)
+        self.assertIn("request ends with 504", self.wait_line("request ends")[2])
+
+    def test_a_client_that_lags_behind(self):
+        p, b = self.ready(location="websocket_send_buffer 1k overflow=drop_new;",
+                          greeting=self.greeting(4))
+        s, cid = self.join()
+        data = bytes(30000)
+        for _ in range(2000):
+            b.send(frame(0x44, 0, struct.pack("<BBHIQ", 2, 0, 0, 1, cid) + data))
+            if b.of(LOG):
+                break
+        level, of, _ = self.wait_line("lags behind")
+        self.assertEqual((level, of), (4, cid))
+
     def test_a_link_that_broke_the_protocol(self):
         p, b = self.ready(greeting=self.greeting(3))
         b.send(frame(0))
