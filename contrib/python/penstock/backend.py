@@ -43,7 +43,7 @@ class Backend(Groups):
         self._gateway = None  # a private one
         self._started = False
         self._changed = None  # an Event: clients or links are fewer
-        self._first_link = None  # an Event
+        self._links_wanted, self._linked = 1, None  # an Event
         self._stop = None  # an Event
         self._grace = 5.0
 
@@ -170,7 +170,8 @@ class Backend(Groups):
         try:
             self.socket = own.prepare()
             await self.start()
-            await own.start(self._first_link)
+            self._links_wanted = own.workers
+            await own.start(self._linked)
         except BaseException:
             own.stop()
             self._close_listeners()
@@ -181,7 +182,7 @@ class Backend(Groups):
     def _loop(self):
         if self._stop is None:
             self._changed, self._stop = asyncio.Event(), asyncio.Event()
-            self._first_link = asyncio.Event()
+            self._linked = asyncio.Event()
 
     async def start(self):
         """Listen for gateways.  serve() does it too."""
@@ -323,7 +324,8 @@ class Backend(Groups):
     # ---- from links ----
 
     def _link_ready(self):
-        self._first_link.set()
+        if sum(link.ready for link in self._links) >= self._links_wanted:
+            self._linked.set()
 
     def _link_lost(self, link, number):
         self._links.discard(link)

@@ -162,7 +162,7 @@ http {{
                 f"ssl_certificate_key {_quoted(os.path.abspath(self.key))};")
 
     async def start(self, ready):
-        """Until its first worker has found the backend."""
+        """Until its workers have found the backend."""
         self._write(True)
         theirs, self._life = os.pipe()
         env = {k: v for k, v in os.environ.items()

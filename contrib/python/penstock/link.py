@@ -301,7 +301,6 @@ class Link(asyncio.Protocol):
             self.set_log(DEBUG)
         if not self.backend.stopping:
             self.put(codec.frame(codec.READY))
-            self.backend._link_ready()
 
     def _second_hello(self, flags, aux, cid, payload):
         raise codec.ProtocolError(codec.E_PROTOCOL, codec.HELLO,
@@ -316,6 +315,9 @@ class Link(asyncio.Protocol):
             name = self.backend.apps[len(self.app_ids) - 1].name
             log.error("app %r was refused: %s", name,
                       payload.decode("utf-8", "replace"))
+        # It has READY too then, which stands behind them.
+        if len(self.app_ids) == len(self.backend.apps):
+            self.backend._link_ready()
 
     def _on_keepalive(self, flags, aux, cid, payload):
         if not flags & codec.REPLY:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import unittest
 
@@ -21,6 +22,10 @@ try:
     import starlette
 except ImportError:
     starlette = None
+try:
+    import requests
+except ImportError:
+    requests = None
 
 
 class AsgiTestCase(BackendTestCase):
@@ -487,6 +492,68 @@ async def app(scope, receive, send):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(20), 0)
         self.assertTrue(os.path.exists(self.p.path("ended")))
+
+
+class OtherClientsTest(AsgiTestCase):
+    """curl and requests, which have their own idea of HTTP."""
+
+    def setUp(self):
+        self.p = self.gateway()
+
+    async def echo(self, scope, receive, send):
+        length = 0
+        await send({"type": "http.response.start", "status": 200, "headers": [
+            (b"content-type", b"application/octet-stream"),
+            (b"x-method", scope["method"].encode()),
+            (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]})
+        while True:
+            event = await receive()
+            length += len(event["body"])
+            await send({"type": "http.response.body", "body": event["body"],
+                        "more_body": event["more_body"]})
+            if not event["more_body"]:
+                return
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    async def test_curl(self):
+        await self.application(self.echo, lifespan="off")
+        data = random.randbytes(300000)
+        self.p.write("upload", data)
+        for options in (("-T", "-"), ("--data-binary", "@-"),
+                        ("-H", "Expect: 100-continue", "-T", "-"),
+                        ("--http1.0", "--data-binary", "@-")):
+            process = await asyncio.create_subprocess_exec(
+                "curl", "-s", "-S", "--max-time", "20", *options,
+                self.p.url("/upload"), stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE)
+            out, _ = await soon(process.communicate(data))
+            self.assertEqual(process.returncode, 0, options)
+            self.assertTrue(out == data, options)
+        process = await asyncio.create_subprocess_exec(
+            "curl", "-s", "-I", self.p.url("/"),
+            stdout=asyncio.subprocess.PIPE)
+        out, _ = await soon(process.communicate())
+        self.assertIn(b"x-method: HEAD", out)
+
+    @unittest.skipUnless(requests, "python3-requests is not installed")
+    async def test_requests(self):
+        await self.application(self.echo, lifespan="off")
+
+        def ask():
+            with requests.Session() as session:
+                found = []
+                for body in (b"", b"x", b"y" * 200000,
+                             (b"chunk" for _ in range(5))):
+                    answer = session.put(self.p.url("/p?q"), data=body,
+                                         timeout=20)
+                    found.append((answer.status_code, answer.content))
+                return found, dict(session.cookies)
+
+        found, cookies = await soon(
+            asyncio.get_running_loop().run_in_executor(None, ask))
+        self.assertEqual(found, [(200, b""), (200, b"x"),
+                                 (200, b"y" * 200000), (200, b"chunk" * 5)])
+        self.assertEqual(cookies, {"a": "1", "b": "2"})
 
 
 @unittest.skipUnless(starlette, "python3-starlette is not installed")
