@@ -167,8 +167,7 @@ class Connection(Receiving):
             await self._put_body(rest, False)
 
     async def begin_reject(self, status, headers=()):
-        """A refusal whose body follows by write_reject(), within the client's
-        first credit: the gateway keeps it until it is whole."""
+        """A refusal whose body follows by write_reject()."""
         self._may_answer()
         self._link.put(codec.reject(self.id, status, codec.headers(headers),
                                     True))

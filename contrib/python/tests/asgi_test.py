@@ -382,7 +382,8 @@ class BareWebSocketTest(AsgiTestCase):
         self.assertEqual((status, body), (418, b"teapot!"))
         self.assertIn("x-pot: tea", head)
         status, head, body = await ask("large")
-        self.assertEqual((status, body), (500, b"0123456789" * 18000))
+        self.assertEqual(status, 500)
+        self.assertTrue(dechunked(head, body) == b"0123456789" * 18000)
         self.assertEqual((await ask("return"))[0], 500)
         with self.assertLogs("penstock", "ERROR"):
             self.assertEqual((await ask("raise"))[0], 500)
