@@ -9,6 +9,7 @@ const { Flow, CONNECTING, OPEN, CLOSING, CLOSED } = require('./flow');
 const SHORT = 4096; // a string that goes straight into the output
 const KEEP = 512; // a message up to this is copied out of what was read
 const CHANNEL_MAX = 255;
+const CAUSE_CLIENT = 0;
 const EMPTY = Buffer.alloc(0);
 
 const seqBefore = (a, b) => ((a - b) | 0) < 0;
@@ -496,6 +497,12 @@ class Conn extends Flow {
     this.mayLeave();
   }
 
+  // Messages that wait for credit, or a part of them.
+  unsent() {
+    return (this.queue || []).reduce((n, f) =>
+      n + Number(f !== null && f.spends && !(f.flags & FLAG.MORE)), 0);
+  }
+
   onAck(seq) {
     if (this.flushed === null) return;
     while (this.flushed.length && !seqBefore(seq, this.flushed[0].seq))
@@ -552,7 +559,13 @@ class Conn extends Flow {
       (this.waits || this.outOpcode !== 0 || this.waiting !== null);
   }
 
-  finish(code, reason, cause) {
+  // end: what CLOSED says, if it was that.
+  finish(code, reason, cause, end) {
+    if (end) this.onAck(end.messagesOut);
+    // What met the client's Close on its way is no failure, as it is none
+    // where the kernel has taken it by then.
+    if (end && end.cause === CAUSE_CLIENT && end.lost === 0)
+      this.onAck((this.seqOut - this.unsent()) >>> 0);
     const accepted = this.answered && !this.refused;
     const callbacks = [...this.flushed || []];
     const unsent = (this.queue || []).filter((f) => f && f.sent)

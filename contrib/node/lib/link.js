@@ -464,7 +464,7 @@ class Link {
       this.ackEnd(c);
       c.closed = endOf(closed);
       if (c.wire) c.bytesReceived = Number(closed.bytesIn);
-      c.finish(aux, closed.reason, closed.cause);
+      c.finish(aux, closed.reason, closed.cause, closed);
       return 0;
     }
     if (type === TYPE.STATE) {

@@ -56,9 +56,11 @@ class Tunnel {
 
   broken() {
     const { flow } = this;
+    // As close(2) has it: what has been written leaves.
     if (!flow.gone && !(this.ended && this.finished)) {
       flow.forget();
-      flow.put(TYPE.TERMINATE, 0, 0, null);
+      flow.put(TYPE.CLOSE, 0, 0, null);
+      this.finished = true;
     }
     this.writable();
   }
