@@ -11,6 +11,7 @@ from .client import ConnectionClosed
 EVENTS = ("connect", "message", "stream", "disconnect", "reject", "ping",
           "pong", "state", "error", "closing")
 DECISIONS = ("accepts_origin", "choose_protocol", "verify")
+LOSSES = ("close", "hold", "hold any", "reassign")
 VERSION_NAMES = {"rfc6455": (13,), "hybi-08": (8,), "hybi-07": (7,),
                  "draft76": (76,), "draft75": (75,), "hixie-76": (76,),
                  "hixie-75": (75,), "auto": tuple(codec.VERSIONS)}
@@ -28,7 +29,8 @@ class App:
                  host_kind="exact", origins="*", subprotocols=(),
                  max_clients=0, idle_timeout=0, versions=(), manual_ack=False,
                  nodelay=True, fragments=False, stream_threshold=0,
-                 max_message=0, auto_pong=True, verify=None):
+                 max_message=0, auto_pong=True, ping_interval=0,
+                 close_timeout=0, send_buffer=0, on_loss=None, verify=None):
         if not name or len(name.encode()) > 255:
             raise ValueError("an app needs a name of at most 255 bytes")
         if any(app.name == name for app in backend.apps):
@@ -43,6 +45,9 @@ class App:
         self.manual_ack, self.nodelay = manual_ack, nodelay
         self.fragments, self.stream_threshold = fragments, stream_threshold
         self.max_message, self.auto_pong = max_message, auto_pong
+        self.ping_interval, self.close_timeout = ping_interval, close_timeout
+        self.send_buffer = send_buffer
+        self.on_loss = None if on_loss is None else LOSSES.index(on_loss)
         self.handler = self.resume_handler = self.http_handler = None
         self.hooks = {}
         if verify is not None:
@@ -187,17 +192,23 @@ class App:
             out += codec.tlv(codec.SUBPROTOCOL, name.encode())
         for option, value in (
             (codec.EVENT_MASK, self.event_mask()),
-            (codec.NODELAY, int(self.nodelay)),
+            (codec.PING_INTERVAL_MS, int(self.ping_interval * 1000)),
+            (codec.CLOSE_TIMEOUT_MS, int(self.close_timeout * 1000)),
+            (codec.SEND_BUFFER, self.send_buffer),
             (codec.IDLE_TIMEOUT_MS, int(self.idle_timeout * 1000)),
             (codec.STREAM_THRESHOLD, self.stream_threshold),
             (codec.MAX_MESSAGE, self.max_message),
             (codec.VERSIONS_MASK,
              sum(codec.VERSIONS[v] for v in self.versions)),
         ):
-            if value or option == codec.NODELAY:
+            if value:
                 out += codec.opt(option, value)
+        if not self.nodelay:
+            out += codec.opt(codec.NODELAY, 0)
         if not self.auto_pong:
             out += codec.opt(codec.AUTO_PONG, 0)
+        if self.on_loss is not None:
+            out += codec.opt(codec.ON_LOSS, self.on_loss)
         if self.max_clients:
             out += codec.tlv(codec.MAX_CLIENTS,
                              codec.U32.pack(self.max_clients))

@@ -79,6 +79,23 @@ class Groups:
         for link in self._towards(client):
             link.put(codec.frame(codec.TERMINATE, client))
 
+    def subscribe(self, client, *names):
+        self._change_channels(codec.SUBSCRIBE, client, names)
+
+    def unsubscribe(self, client, *names):
+        self._change_channels(codec.UNSUBSCRIBE, client, names)
+
+    def _change_channels(self, kind, client, names):
+        conn = self._here(client)
+        if conn is not None:
+            if kind == codec.SUBSCRIBE:
+                conn.subscribe(*names)
+            else:
+                conn.unsubscribe(*names)
+            return
+        for link in self._towards(client):
+            link.put(codec.frame(kind, client, codec.channels(names)))
+
     def _here(self, client):
         return client if isinstance(client, Connection) else self.find(client)
 

@@ -96,6 +96,8 @@ class RawConnection:
         self.remote_addr = text(found.get(codec.REMOTE_ADDR, b""))
         self.remote_port = _number(found, codec.REMOTE_PORT)
         self.local_addr = text(found.get(codec.LOCAL_ADDR, b""))
+        self.local_port = _number(found, codec.LOCAL_PORT)
+        self.secure = codec.TLS in found
 
 
 class RefusedClient:

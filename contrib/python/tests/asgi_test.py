@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import ssl
 import unittest
 
 from harness import BackendTestCase, soon
@@ -16,6 +17,7 @@ from harness import BackendTestCase, soon
 import websockets
 
 from penstock.asgi import Server
+from support.certificates import Authority
 from support.websocket import handshake
 
 try:
@@ -493,6 +495,68 @@ async def app(scope, receive, send):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(20), 0)
         self.assertTrue(os.path.exists(self.p.path("ended")))
+
+
+class TlsTest(AsgiTestCase):
+    async def test_the_extension(self):
+        authority = Authority()
+        self.addCleanup(authority.remove)
+        authority.issue("server", "example.com")
+        authority.issue("client", "somebody")
+        self.p = self.penstock("""
+user root;
+events { }
+http {
+    access_log off;
+    backend app { server unix:@PREFIX@/app.sock; }
+    backend_server_certificate on;
+    server {
+        listen 127.0.0.1:@PORT@ ssl;
+        ssl_certificate server.pem; ssl_certificate_key server.key;
+        ssl_verify_client optional; ssl_client_certificate ca.pem;
+        location / { backend_pass app; }
+        location /ws { websocket_pass app; }
+    }
+}
+""", files=authority.files("server"))
+        seen = asyncio.Queue()
+
+        async def app(scope, receive, send):
+            seen.put_nowait((scope["scheme"], scope["extensions"]["tls"]))
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.accept"})
+                return
+            await send({"type": "http.response.start", "status": 204,
+                        "headers": []})
+            await send({"type": "http.response.body"})
+
+        await self.application(app, lifespan="off")
+        context = ssl.create_default_context(cafile=authority.path("ca.pem"))
+        context.load_cert_chain(authority.path("client.pem"),
+                                authority.path("client.key"))
+        url = f"wss://127.0.0.1:{self.p.port()}/ws"
+        async with websockets.connect(url, ssl=context,
+                                      server_hostname="example.com"):
+            pass
+        scheme, tls = await soon(seen.get())
+        self.assertEqual(scheme, "wss")
+        self.assertEqual((tls["tls_version"], tls["client_cert_error"]),
+                         (0x0304, None))
+        self.assertIsInstance(tls["cipher_suite"], int)
+        self.assertIn("CN=somebody", tls["client_cert_name"])
+        self.assertIn("BEGIN CERTIFICATE", tls["client_cert_chain"][0])
+        self.assertIn("BEGIN CERTIFICATE", tls["server_cert"])
+        context = ssl.create_default_context(cafile=authority.path("ca.pem"))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.p.port(), ssl=context,
+            server_hostname="example.com")
+        writer.write(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        scheme, tls = await soon(seen.get())
+        self.assertEqual((scheme, tuple(tls["client_cert_chain"]),
+                          tls["client_cert_name"], tls["client_cert_error"]),
+                         ("https", (), None, None))
+        writer.close()
 
 
 class OtherClientsTest(AsgiTestCase):

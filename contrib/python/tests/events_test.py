@@ -512,14 +512,112 @@ class AskingTest(BackendTestCase):
             self.assertEqual((ws.close_code, ws.close_reason), (4001, "over"))
 
     async def test_debug_and_log(self):
-        backend = await self.chat()
+        backend = await self.chat(backend="debug on;")
         backend.log("a line of the backend's", 4)
         await self.until("the line", lambda: "a line of the backend's"
                          in self.p.log())
-        backend.debug = True
+        with self.assertLogs("penstock.gateway", "DEBUG"):
+            backend.debug = True
+            ws = await self.connect(self.p)
+            await ws.close()
+            await asyncio.sleep(0.1)
         self.assertTrue(backend.debug)
-        await self.connect(self.p)
         backend.debug = False
+
+    async def test_clients_of_other_backends(self):
+        p = self.gateway(backend="server unix:@PREFIX@/b.sock; round_robin;")
+        conns = {}
+
+        def made(name):
+            backend = Backend(name)
+
+            @backend.app(name="same")
+            async def handler(conn):
+                await conn.accept()
+                conns[name] = conn
+                await conn.send(name)
+                async for message in conn:
+                    await conn.send(f"{name} {message}")
+
+            return backend
+
+        one, two = made("one"), made("two")
+        await self.serve(p, one)
+        await self.serve(p, two, "b.sock", times=2)
+        clients = {}
+        while len(clients) < 2:
+            ws = await self.connect(p)
+            clients[await soon(ws.recv())] = ws
+        cid, ws = conns["two"].id, clients["two"]
+        self.assertIsNone(one.find(cid))
+        await one.send(cid, "across")
+        self.assertEqual(await soon(ws.recv()), "across")
+        await one.send(cid, b"across")
+        self.assertEqual(await soon(ws.recv()), b"across")
+        one.subscribe(cid, "room")
+        await two.publish("room", "by a channel")
+        # The two links race; what is sent by the same one does not.
+        got = await soon(one.publish("room", "again", report=True))
+        self.assertEqual(got.matched, 1)
+        while await soon(ws.recv()) != "again":
+            pass
+        one.unsubscribe(cid, "room")
+        self.assertEqual(await soon(one.presence("room")), 0)
+        await one.disconnect(cid, 4321, "from afar")
+        await soon(ws.wait_closed())
+        self.assertEqual((ws.close_code, ws.close_reason),
+                         (4321, "from afar"))
+        await soon(conns["two"].wait_closed())
+        ws = clients["one"]
+        two.terminate(conns["one"].id)
+        await soon(ws.wait_closed())
+        self.assertEqual(ws.close_code, 1006)
+
+    async def test_raw_connections(self):
+        backend, seen = Backend("raw"), asyncio.Queue()
+        backend.app()(lambda conn: conn.accept())
+        backend.on("raw_connection")(seen.put_nowait)
+        p = self.gateway(backend="conn_events on;")
+        await self.serve(p, backend)
+        _, writer = await asyncio.open_connection("127.0.0.1", p.port())
+        raw = await soon(seen.get())
+        self.assertEqual(
+            (raw.remote_addr, raw.remote_port, raw.local_addr, raw.local_port,
+             raw.secure, raw.listener),
+            (*writer.get_extra_info("sockname"), "127.0.0.1", p.port(), False,
+             0))
+        writer.close()
+        with self.assertRaises(ValueError):
+            backend.on("nothing")
+
+    async def test_options(self):
+        backend = Backend("options")
+
+        @backend.app("/", host="127.0.0.1", versions="auto", nodelay=False,
+                     ping_interval=10, close_timeout=1.5, send_buffer=65536,
+                     on_loss="close", max_message=2000, idle_timeout=0.5)
+        async def handler(conn):
+            await conn.accept()
+            conn.set_nodelay(True)
+            await conn.wait_closed()
+
+        p = self.gateway()
+        await self.serve(p, backend)
+        ws = await self.connect(p)
+        await ws.send("x" * 2001)
+        await soon(ws.wait_closed())
+        self.assertEqual(ws.close_code, 1009)
+        ws = await self.connect(p)
+        await soon(ws.wait_closed())
+        self.assertEqual(ws.close_code, 1001)
+        for wrong in ({"on_loss": "shrug"}, {"versions": ["12"]},
+                      {"name": "x" * 256}):
+            with self.assertRaises(ValueError):
+                Backend("wrong").app("/", **wrong)
+        twice = Backend("twice")
+        twice.app(name="a")
+        with self.assertRaises(ValueError):
+            twice.app(name="a")
 
 
 class DialTest(BackendTestCase):
