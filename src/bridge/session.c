@@ -442,7 +442,8 @@ void session_fail(struct session *s, enum ending ending)
         code = s->pool->conf->set.drain_code;
     if (s->stream && code) {
         if (!s->close_sent)
-            session_send_close(s, code, STR(""));
+            session_send_close(
+                s, code, ending == ENDING_IDLE ? STR("idle timeout") : STR(""));
         if (!s->close_code)
             s->close_code = (uint16_t)code;
     }

@@ -311,7 +311,7 @@ class EndTest(BridgeTestCase):
         p, b, c, cid = self.one(location="websocket_idle_timeout 500ms;")
         c.send(encode(TEXT, b"x"))
         started = time.monotonic()
-        self.assertEqual(c.finish(), ([], 1001, b""))
+        self.assertEqual(c.finish(), ([], 1001, b"idle timeout"))
         self.assertTrue(0.4 < time.monotonic() - started < 5)
         self.assertEqual(self.closed(b)[1], 5)
 

@@ -39,6 +39,53 @@ test('nws-echo-all', { skip }, async (t) => {
   assert.strictEqual(await page.text(), 'Come with a WebSocket.\n');
 });
 
+test('websockets-broadcast', { skip }, async (t) => {
+  const { clients } = await start(t, 'websockets-broadcast.js');
+  const [,, , last] = clients;
+  for (const [text, want] of [['hello', 'hello'],
+    ['head', 'one frame of text'], ['parts', 'one of three']]) {
+    for (const c of clients) {
+      c.send(text);
+      for (const other of clients)
+        assert.strictEqual(await other.message(), want);
+    }
+  }
+  last.send('parts');
+  const frames = [];
+  for (let i = 0; i < 4; i++) frames.push(await last.frame());
+  assert.deepStrictEqual(frames.map((f) => [f.opcode, f.fin, String(f.data)]),
+    [[1, false, 'one '], [0, false, 'of '], [0, false, 'three'], [0, true, '']]);
+});
+
+test('websockets-stream', { skip }, async (t) => {
+  const { clients, port } = await start(t, 'websockets-stream.js');
+  const text = fs.readFileSync(
+    require.resolve('../examples/websockets-stream.js'));
+  for (const c of clients) {
+    c.send('go');
+    for (const other of clients.slice(2)) // the first two have no binary
+      assert.deepStrictEqual(await other.message(), text);
+  }
+  const page = await fetch(`http://127.0.0.1:${port}/page`);
+  assert.strictEqual(await page.text(), 'a page\n');
+});
+
+test('websockets-pipe', { skip }, async (t) => {
+  const { clients } = await start(t, 'websockets-pipe.js');
+  const large = 'x'.repeat(20000);
+  for (const c of clients) {
+    // Those without fragments say it at once.
+    if (c.version >= 75) {
+      c.send(large);
+    } else {
+      c.send(large.slice(0, 10), { fin: false });
+      c.send(large.slice(10), { opcode: 0 });
+    }
+    for (const other of clients.slice(2))
+      assert.strictEqual(String(await other.message()), large);
+  }
+});
+
 test('ws04-echo', { skip }, async (t) => {
   // ws 0.4 had no version 75.
   const { clients, port } = await start(t, 'ws04-echo.js',

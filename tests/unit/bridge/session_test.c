@@ -567,7 +567,7 @@ static void closes_idle_sessions(void **state)
     world_start(1);
     struct paper *p = paper_open(b, &cid);
     expect_closed(b, SLUICE_CAUSE_IDLE, 1001);
-    paper_expect(p, "\x88\2\x03\xe9", 4);
+    paper_expect(p, "\x88\x0e\x03\xe9idle timeout", 16);
     paper_free(p);
 }
 
