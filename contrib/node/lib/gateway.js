@@ -117,7 +117,9 @@ function deflateLine(deflate) {
   if (!deflate) return 'websocket_deflate off;';
   const o = deflate === true ? {} : deflate;
   const words = ['on'];
-  if (o.level) words.push(`level=${o.level}`);
+  // Of `ws`, too.
+  const level = o.level || (o.zlibDeflateOptions || {}).level;
+  if (level >= 1 && level <= 9) words.push(`level=${level}`);
   if (o.threshold !== undefined) words.push(`min=${o.threshold}`);
   if (o.window) words.push(`window=${o.window}`);
   if (o.takeover) words.push(`takeover=${o.takeover}`);
@@ -165,6 +167,8 @@ http {
     accept_timeout 24h;
     allow_raw on;
     allow_tunnel on;
+    conn_events on;
+    debug on;
   }
   ${listen}
 }
@@ -185,6 +189,7 @@ class Gateway extends EventEmitter {
     this.at = null;
     this.child = null;
     this.ending = false;
+    this.accepts = false;
     this.stderr = '';
     this.onExit = () => {
       if (this.child) this.child.kill('SIGTERM');
@@ -241,7 +246,15 @@ class Gateway extends EventEmitter {
       { code: 'ERR_PENSTOCK_GATEWAY' })));
   }
 
+  // With other options, for who comes from now on.
+  change(options) {
+    Object.assign(this.options, options);
+    if (this.child === null || this.ending || !this.accepts) return;
+    this.accept();
+  }
+
   accept() {
+    this.accepts = true;
     this.write(this.address);
     if (this.child) this.child.kill('SIGHUP');
   }
@@ -403,7 +416,7 @@ async function finish(gateway, backend, served, bound) {
     const [{ at, mode }] = await Promise.all([bound, served]);
     await linked(gateway, backend);
     if (mode) fs.chmodSync(at, mode);
-    else gateway.accept();
+    gateway.accept();
     gateway.at = at;
   } catch (e) {
     await gateway.end();

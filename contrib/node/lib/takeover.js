@@ -6,6 +6,7 @@ const http = require('http');
 const https = require('https');
 const { attach } = require('../http');
 const { Backend } = require('./backend');
+const { wishes } = require('./wishes');
 
 const BACKEND = Symbol('penstock.backend');
 const GATEWAY = Symbol('penstock.gateway'); // options of a private one
@@ -61,7 +62,9 @@ function listen(...args) {
   const backend = new Backend({ name: 'app', signals: false });
   attach(this, { backend, name: 'app' });
   const opened = backend.open([{ ...options, tls: tlsOf(this),
-    gateway: { keepAliveTimeout: this.keepAliveTimeout, ...this[GATEWAY] } }]);
+    gateway: { keepAliveTimeout: this.keepAliveTimeout,
+      deflate: wishes.deflate, ...this[GATEWAY] } }]);
+  if (!this[GATEWAY]) compressWhenWished(backend);
   this[BACKEND] = backend;
   if (typeof callback === 'function') this.once('listening', callback);
   if (signal) abortWith(this, signal);
@@ -75,6 +78,15 @@ function listen(...args) {
     this.emit('error', e);
   });
   return this;
+}
+
+// A WebSocketServer that shares our server may come later than listen().
+function compressWhenWished(backend) {
+  const wished = () => {
+    if (backend.gateway) backend.gateway.change({ deflate: wishes.deflate });
+  };
+  wishes.once('deflate', wished);
+  backend.once('close', () => wishes.off('deflate', wished));
 }
 
 // Behind a gateway that is not ours SIGTERM lets others have the clients; then

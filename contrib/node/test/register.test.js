@@ -12,7 +12,7 @@ const net = require('net');
 const path = require('path');
 const { pathToFileURL } = require('url');
 const { test } = require('node:test');
-const { BINARY, until, directory, gateway } = require('./support');
+const { BINARY, until, directory, gateway, peer } = require('./support');
 
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
 const root = path.join(__dirname, '..');
@@ -21,11 +21,25 @@ const [major, minor] = process.versions.node.split('.').map(Number);
 const HAS_REGISTER = major > 20 || (major === 20 && minor >= 6) ||
   (major === 18 && minor >= 19);
 
+const modules = path.join(root, '../../tests/e2e/node/node_modules');
+const genuine = peer('ws');
+const skipPeers = skip || (genuine && peer('socket.io') ? false
+  : 'contrib/dev/npm was not run');
+
+// A program beside the packages that it uses.
+function installed(t, name) {
+  const dir = directory(t);
+  fs.symlinkSync(modules, path.join(dir, 'node_modules'));
+  const file = path.join(dir, name);
+  fs.copyFileSync(path.join(__dirname, 'programs', name), file);
+  return file;
+}
+
 // Runs one of test/programs; `at` is the address that it prints.
 async function run(t, name, { args = [], flags = PRELOAD, env = {},
   wait = 'callback' } = {}) {
   const child = spawn(process.execPath,
-    [...flags, path.join(__dirname, 'programs', name), ...args],
+    [...flags, path.resolve(__dirname, 'programs', name), ...args],
     { stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, PENSTOCK_BIN: BINARY, ...env } });
   t.after(() => child.kill('SIGKILL'));
@@ -143,3 +157,119 @@ test('PENSTOCK_SOCKET: behind the gateway that is there', { skip },
     await once(p, 'exit');
     assert.strictEqual(p.signalCode, 'SIGTERM');
   });
+
+// A client of the genuine `ws`, open, and what it hears.
+async function connect(t, url, protocols, options) {
+  const ws = new genuine(url, protocols, options);
+  t.after(() => ws.terminate());
+  ws.heard = [];
+  ws.on('message', (data, isBinary) =>
+    ws.heard.push(isBinary ? data : data.toString()));
+  await once(ws, 'open');
+  ws.hears = (n) => until(`${n} messages`, () => ws.heard.length >= n &&
+    ws.heard);
+  return ws;
+}
+
+async function echoes(t, url, options) {
+  const ws = await connect(t, url, [], options);
+  ws.send('text');
+  ws.send(Buffer.from('binary'));
+  assert.deepStrictEqual(await ws.hears(2), ['text', Buffer.from('binary')]);
+  return ws;
+}
+
+for (const [name, skipped] of [['ws.js', skipPeers],
+  ['ws.mjs', skipPeers || (HAS_REGISTER ? false : 'no register')]])
+  test(`ws: ${name}`, { skip: skipped }, async (t) => {
+    const p = await run(t, installed(t, name));
+    const at = `127.0.0.1:${p.at.port}`;
+    const r = await get({ port: p.at.port });
+    assert.deepStrictEqual([r.body, r.headers.server],
+      ['plain http works too\n', 'penstock']);
+    await echoes(t, `ws://${at}/echo`);
+    if (name === 'ws.mjs') {
+      const packed = await echoes(t, `ws://${at}/packed`);
+      assert.match(packed.extensions, /^permessage-deflate/);
+    }
+    // A server of its own, by `port`.
+    const second = JSON.parse((await p.says('port')).slice(4));
+    await echoes(t, `ws://127.0.0.1:${second.port}/`);
+    assert.strictEqual(p.text.includes('genuine'), false);
+  });
+
+test('PENSTOCK_WS_SKIP: the genuine ws, through a tunnel', { skip: skipPeers },
+  async (t) => {
+    const p = await run(t, installed(t, 'ws.js'),
+      { env: { PENSTOCK_WS_SKIP: '/ws\\.js$' } });
+    await p.says('genuine');
+    await echoes(t, `ws://127.0.0.1:${p.at.port}/echo`);
+  });
+
+test('express-ws', { skip: skipPeers }, async (t) => {
+  const p = await run(t, installed(t, 'express-ws.js'));
+  assert.strictEqual((await get({ port: p.at.port, path: '/hello/you' })).body,
+    'hello you');
+  await echoes(t, `ws://127.0.0.1:${p.at.port}/echo`);
+});
+
+test('socket.io: polling, websocket, an upgrade', { skip: skipPeers },
+  async (t) => {
+    const p = await run(t, installed(t, 'socketio.js'));
+    const { io } = peer('socket.io-client');
+    for (const transports of [['polling'], ['websocket'],
+      ['polling', 'websocket']]) {
+      const s = io(`http://127.0.0.1:${p.at.port}`,
+        { forceNew: true, reconnection: false, transports });
+      t.after(() => s.close());
+      await new Promise((resolve, reject) => {
+        s.on('connect', resolve);
+        s.on('connect_error', reject);
+      });
+      assert.deepStrictEqual(await s.emitWithAck('echo', { a: [1, 'ä'] }),
+        { a: [1, 'ä'] });
+      await until('the last transport', async () =>
+        await s.emitWithAck('transport') === transports.at(-1));
+      s.close();
+    }
+  });
+
+test('graphql-ws', { skip: skipPeers }, async (t) => {
+  const p = await run(t, installed(t, 'graphql.js'));
+  const ws = await connect(t, `ws://127.0.0.1:${p.at.port}/graphql`,
+    'graphql-transport-ws');
+  assert.strictEqual(ws.protocol, 'graphql-transport-ws');
+  ws.send('{"type":"connection_init"}');
+  await ws.hears(1);
+  ws.send('{"id":"1","type":"subscribe","payload":{"query":"{ hello }"}}');
+  const heard = (await ws.hears(3)).map((m) => JSON.parse(m));
+  assert.deepStrictEqual(heard.map((m) => m.type),
+    ['connection_ack', 'next', 'complete']);
+  assert.deepStrictEqual(heard[1].payload, { data: { hello: 'world' } });
+});
+
+test("y-websocket's own server", { skip: skipPeers }, async (t) => {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  await run(t, path.join(modules, 'y-websocket/bin/server.cjs'),
+    { env: { HOST: '127.0.0.1', PORT: String(port) }, wait: 'running at' });
+  const r = await get({ port });
+  assert.deepStrictEqual([r.body, r.headers.server], ['okay', 'penstock']);
+  const Y = peer('yjs');
+  const { WebsocketProvider } = peer('y-websocket');
+  const both = [0, 1].map(() => {
+    const doc = new Y.Doc();
+    const provider = new WebsocketProvider(`ws://127.0.0.1:${port}`, 'room',
+      doc, { WebSocketPolyfill: genuine, disableBc: true });
+    t.after(() => {
+      provider.destroy();
+      provider.awareness.destroy();
+    });
+    return doc.getText('t');
+  });
+  both[0].insert(0, 'hello');
+  await until('its text', () => both[1].toString() === 'hello');
+});

@@ -11,6 +11,7 @@ const { BACKEND, GATEWAY, take: takeServer } = require('../takeover');
 const { VirtualSocket } = require('../socket');
 const { sessionOf, take, mayBeIn101 } = require('../upgrade');
 const { genuine, notBridged } = require('./peer');
+const { wishDeflate } = require('../wishes');
 const { WebSocket, SINK, levelOf } = require('./socket');
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455 section 1.3
@@ -55,6 +56,7 @@ class WebSocketServer extends EventEmitter {
         '"noServer" options must be specified');
     this._ownDeflate = !options || options.perMessageDeflate === undefined;
     if (o.perMessageDeflate === true) o.perMessageDeflate = {};
+    wishDeflate(o.perMessageDeflate);
     this._state = RUNNING;
     this._server = null;
     this._listens = port;
