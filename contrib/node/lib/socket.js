@@ -3,6 +3,7 @@
 // What an http.Server takes for a connection.  It has no descriptor: a request
 // or a session of the gateway is behind it.
 const crypto = require('crypto');
+const { X509Certificate } = require('crypto');
 const { Duplex } = require('stream');
 const tls = require('tls');
 

@@ -2,13 +2,18 @@
 'use strict';
 // Handshakes for an http.Server (penstock/http), behind the real gateway.
 const assert = require('assert');
+const { execFileSync } = require('child_process');
 const { once } = require('events');
+const fs = require('fs');
 const http = require('http');
+const https = require('https');
+const path = require('path');
 const { test } = require('node:test');
+const { Backend } = require('..');
 const { attach } = require('../http');
 const { WebSocketServer, WebSocket } = require('../ws');
 const { ALL, VERSIONS, ORIGIN, speak } = require('./drafts');
-const { BINARY, gateway, until, Client } = require('./support');
+const { BINARY, gateway, until, directory, Client } = require('./support');
 
 if (BINARY) process.env.PENSTOCK_BIN = BINARY;
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
@@ -233,4 +238,34 @@ test('what asks for something else', { skip }, async (t) => {
   });
   assert.deepStrictEqual(await ask(foo), [418, 'Invalid Upgrade header']);
   assert.deepStrictEqual(await ask({}), [426, 'Upgrade Required']);
+});
+
+test('TLS, and certificates of clients', { skip }, async (t) => {
+  const dir = directory(t);
+  const [key, cert] = ['key', 'cert'].map((n) => path.join(dir, n));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt',
+    'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+    '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+  { stdio: 'ignore' });
+  const tls = { key: fs.readFileSync(key), cert: fs.readFileSync(cert),
+    ca: fs.readFileSync(cert) };
+  const seen = [];
+  const server = http.createServer((req, res) => {
+    const s = req.socket;
+    seen.push([s.encrypted, s.authorized, s.getPeerCertificate().subject?.CN]);
+    res.end(s.getProtocol());
+  });
+  const backend = new Backend({ signals: false });
+  t.after(() => backend.close(0));
+  attach(server, { backend });
+  await backend.listen({ port: 0, host: '127.0.0.1',
+    tls: { ...tls, requestCert: true, rejectUnauthorized: false } });
+  for (const own of [{}, tls]) {
+    const req = https.get({ host: '127.0.0.1', port: backend.address().port,
+      servername: 'localhost', agent: false, ca: tls.ca, ...own });
+    const [res] = await once(req, 'response');
+    assert.match(String((await once(res, 'data'))[0]), /^TLSv1.3$/);
+  }
+  assert.deepStrictEqual(seen, [[true, false, undefined],
+    [true, true, 'localhost']]);
 });
