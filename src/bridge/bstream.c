@@ -97,12 +97,12 @@ static void sit_down(struct session *s, void *arg)
 
 static struct shared *plain(struct piece *p, const struct session *s)
 {
-    struct shared **made = &p->plain[s->framing->alphabet];
+    struct shared **made = &p->plain[session_framing(s)->alphabet];
     struct ws_header h = {
         .opcode = p->opcode, .fin = p->end, .length = p->data.n};
 
     if (!*made)
-        *made = shared_encode(s->framing, &h, p->data.p);
+        *made = shared_encode(session_framing(s), &h, p->data.p);
     return *made;
 }
 
@@ -129,7 +129,7 @@ static struct shared *pack(struct piece *p, int i, const struct session *s)
         .length = out->n,
     };
     z->begun = true;
-    p->packed[i] = shared_encode(s->framing, &h, out->p);
+    p->packed[i] = shared_encode(session_framing(s), &h, out->p);
     p->packed[i]->deflated = true;
     return p->packed[i];
 }

@@ -38,7 +38,7 @@ static int take_message(struct session *s, const struct sluice_frame *f)
         return -SLUICE_ERROR_BAD_STATE;
     if (m.opcode == WS_TEXT && !utf8_is_valid(m.data.p, m.data.n))
         return -SLUICE_ERROR_BAD_UTF8;
-    if (m.opcode == WS_BINARY && !s->framing->binary)
+    if (m.opcode == WS_BINARY && !session_framing(s)->binary)
         return -SLUICE_ERROR_UNSUPPORTED;
     session_share(s, &m);
     sharing_fini(&m);

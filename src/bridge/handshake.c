@@ -81,7 +81,7 @@ struct str handshake_offers(struct request *r, const struct ws_framing *framing)
 
 bool handshake_is_offered(struct session *s, struct str name)
 {
-    struct str offers = handshake_offers(s->request, s->framing);
+    struct str offers = handshake_offers(s->request, session_framing(s));
     struct str token;
     while (ws_protocol_next(&offers, &token) == 1)
         if (str_eq(token, name))
@@ -98,7 +98,7 @@ struct str handshake_best_offer(struct session *s)
         if (handshake_is_offered(s, *ours))
             return *ours;
     }
-    struct str offers = handshake_offers(s->request, s->framing);
+    struct str offers = handshake_offers(s->request, session_framing(s));
     struct str first = {0};
     if (!conf->protocols.n && conf->protocol_required)
         ws_protocol_next(&offers, &first);
@@ -164,11 +164,11 @@ static void put_hybi(struct buf *head, const struct session *s)
  * order, but wants this case. */
 static void put_hixie(struct buf *head, const struct session *s)
 {
-    bool is_75 = s->framing == &ws_framing_75;
+    bool is_75 = session_framing(s) == &ws_framing_75;
     const char *prefix = is_75 ? "" : "Sec-";
     struct str location = handshake_location(s->request);
     bool one;
-    struct str origin = handshake_origin(s->request, s->framing, &one);
+    struct str origin = handshake_origin(s->request, session_framing(s), &one);
 
     buf_printf(head,
                "HTTP/1.1 101 Web%sSocket Protocol Handshake\r\n"
@@ -196,12 +196,12 @@ void handshake_accept(struct session *s, struct str protocol,
     struct request *r = s->request;
     struct buf head = {0};
 
-    if (s->framing->alphabet == WS_ALPHABET_HYBI)
+    if (session_framing(s)->alphabet == WS_ALPHABET_HYBI)
         put_hybi(&head, s);
     else
         put_hixie(&head, s);
     if (protocol.n)
-        put_field(&head, r, s->framing->protocol_field, protocol);
+        put_field(&head, r, session_framing(s)->protocol_field, protocol);
     if (s->deflate)
         put_field(&head, r, STR("Sec-WebSocket-Extensions"),
                   str_c(s->deflate->answer));
@@ -211,7 +211,7 @@ void handshake_accept(struct session *s, struct str protocol,
     if (cookie.n)
         buf_printf(&head, "Set-Cookie: %.*s\r\n", STR_ARG(cookie));
     buf_put_str(&head, STR("\r\n"));
-    if (s->framing == &ws_framing_76)
+    if (session_framing(s) == &ws_framing_76)
         buf_put(&head, s->handshake->answer, WS_ANSWER_SIZE);
     s->handshake = NULL;
 
@@ -362,7 +362,8 @@ static void note_reason(struct session *s, struct str tlvs, struct str *body)
 
     if (!reason.n)
         return;
-    log_info(&s->log, "backend rejects the handshake: %.*s", STR_ARG(reason));
+    log_info(session_log(s), "backend rejects the handshake: %.*s",
+             STR_ARG(reason));
     if (body->n || !s->link->backend->pool->conf->set.debug)
         return;
     *body = reason;
@@ -401,7 +402,7 @@ int upgrade_rejected(struct session *s, const struct sluice_frame *f)
         return 0;
     }
     session_set_state(s, SESSION_REJECTING);
-    buf_put_str(&s->pending, body);
+    buf_put_str(session_pending(s), body);
     return 0;
 }
 
@@ -415,13 +416,14 @@ static void give_credit(struct session *s)
 static void send_pending(struct session *s, bool last)
 {
     struct request *r = s->request;
-    struct iovec iov = {s->pending.p, s->pending.n};
+    const struct buf *b = session_pending(s);
+    struct iovec iov = {b->p, b->n};
 
     r->output_max = REJECT_OUTPUT_MAX;
     if (!r->response.head_sent)
         r->response.content_length = -1;
     bool room = request_send_body(r, &iov, 1, last);
-    buf_fini(&s->pending);
+    session_drop_pending(s);
     if (!last) {
         if (room)
             give_credit(s);
@@ -453,11 +455,11 @@ int upgrade_body(struct session *s, const struct sluice_frame *f)
         return -SLUICE_ERROR_FLOW_CONTROL;
     link_client_spend(session_client(s), f->payload.n);
     s->state_ms = (uint32_t)clock_now_ms();
-    buf_put(&s->pending, f->payload.p, f->payload.n);
+    buf_put(session_pending(s), f->payload.p, f->payload.n);
     if (s->request->response.head_sent ||
         (!last && s->outstanding_out >= s->window_out / 2))
         send_pending(s, last);
     else if (last)
-        respond(s, buf_str(&s->pending));
+        respond(s, buf_str(session_pending(s)));
     return 0;
 }

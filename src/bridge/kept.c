@@ -54,12 +54,12 @@ static void drop_buffer(struct kept *k)
 {
     if (!k->bytes.p)
         return;
-    if (bridge.spare.p || k->bytes.capacity > BUFFER_MAX) {
+    if (bridge.spare_kept.p || k->bytes.capacity > BUFFER_MAX) {
         buf_fini(&k->bytes);
         return;
     }
-    bridge.spare = k->bytes;
-    buf_clear(&bridge.spare);
+    bridge.spare_kept = k->bytes;
+    buf_clear(&bridge.spare_kept);
     k->bytes = (struct buf){0};
 }
 
@@ -116,8 +116,8 @@ void kept_put(struct session *s, unsigned opcode, bool more, uint16_t wire,
         k = s->keep->kept = xcalloc(1, sizeof *k);
     if (!k->bytes.n) {
         if (!k->bytes.p) {
-            k->bytes = bridge.spare;
-            bridge.spare = (struct buf){0};
+            k->bytes = bridge.spare_kept;
+            bridge.spare_kept = (struct buf){0};
         }
         k->first_seq = s->seq_in;
         k->headless = opcode == 0;

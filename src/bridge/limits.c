@@ -169,7 +169,7 @@ void limits_count(struct session *s, size_t n, bool first)
         uint64_t things = b->rule->bytes ? n : first;
         uint64_t ms = things ? over(b, things) : 0;
         if (ms && b->rule->close) {
-            log_err(&s->log, "limiting messages by zone \"%.*s\"",
+            log_err(session_log(s), "limiting messages by zone \"%.*s\"",
                     STR_ARG(b->rule->zone->name));
             session_fail(s, ENDING_MESSAGE_LIMIT);
             return;

@@ -74,7 +74,7 @@ static const struct log_ctx *context(struct link *l, uint64_t cid)
 
     if (!c)
         return link_log(l);
-    return c->kind == LINK_SESSION ? &((struct session *)c)->log
+    return c->kind == LINK_SESSION ? session_log((struct session *)c)
                                    : &((struct exchange *)c)->request->log;
 }
 

@@ -82,7 +82,7 @@ static void apply(struct session *s, unsigned id, uint32_t value)
         s->max_message = value;
         break;
     case SLUICE_OPT_EVENT_MASK:
-        s->event_mask = value;
+        s->event_mask = (uint16_t)value;
         break;
     case SLUICE_OPT_ON_LOSS:
         if (value <= LOSS_REASSIGN)

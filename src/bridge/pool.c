@@ -434,7 +434,10 @@ void bridge_stop(void)
     loop_turn(loop, false);
     slots_fini(&bridge.slots);
     claims_fini();
-    buf_fini(&bridge.spare);
+    if (bridge.spare)
+        buf_fini(bridge.spare);
+    free(bridge.spare);
+    buf_fini(&bridge.spare_kept);
     deflate_fini();
     bridge.loop = NULL;
 }

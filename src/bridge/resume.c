@@ -26,25 +26,20 @@ static bool put_resume(struct session *s, bool foreign)
     struct sluice_open o = {
         .type = SLUICE_RESUME,
         .cid = s->cid,
-        .ws_version = k->ws_version,
-        .http_version = k->http_version,
-        .flags = k->open_flags | SLUICE_OPEN_ALREADY_OPEN,
+        .flags = SLUICE_OPEN_ALREADY_OPEN,
         .app_id = link_app_id(s->link, s->app),
         .window_out = s->window_out,
         .window_in = s->window_in,
-        .t_us = k->t_us,
-        .max_message = k->max_message,
-        .remote_port = k->remote_port,
-        .local_port = k->local_port,
-        .tlvs = str_n(k->tlvs, k->tlvs_n),
     };
     size_t begin;
 
+    keep_say(s, &o);
     bool ok = sluice_open_begin(out, &o, &begin);
+    ok &= keep_put_tlvs(out, s);
     ok &= put_info(out, s, foreign);
     if (k->state)
-        ok &=
-            sluice_tlv_put(out, SLUICE_TAG_STATE, str_n(k->state, k->state_n));
+        ok &= sluice_tlv_put(out, SLUICE_TAG_STATE,
+                             str_n(k->state->bytes, k->state->n));
     for (struct membership *m = s->channels; m; m = m->next)
         ok &= sluice_tlv_put(out, SLUICE_TAG_CHANNEL, m->channel->name);
     return sluice_frame_end(out, begin, ok);
@@ -56,7 +51,7 @@ bool resume_on(struct session *s, struct link *l, struct app *app, bool foreign)
     if (!put_resume(s, foreign) ||
         l->scratch.n > SLUICE_HEADER_SIZE + l->peer_max_frame) {
         buf_clear(&l->scratch);
-        log_err(&s->log, "session is too big for the backend's frames");
+        log_err(session_log(s), "session is too big for the backend's frames");
         link_client_leave(session_client(s));
         return false;
     }

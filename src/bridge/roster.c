@@ -84,18 +84,19 @@ static void put_session(struct buf *out, const struct session *s, bool in_full)
                s->link ? str_c(s->link->backend->path) : STR(""));
     put_member(out, "state",
                str_c(session_state_name((enum session_state)s->state)));
-    buf_printf(
-        out,
-        ",\"version\":%u,\"age\":%llu,\"idle\":%u,\"messages_in\":%u,"
-        "\"messages_out\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
-        "\"queued\":%zu,\"channels\":%zu,\"rtt\":%u.%06u",
-        s->framing->version, ULL((uint32_t)(clock_now_ms() / 1000) - s->born_s),
-        s->stream ? (now - (heard_last ? s->heard_ms : s->active_ms)) / 1000
-                  : 0,
-        s->seq_in, ULL((uint64_t)s->seq_out + s->shared_out),
-        ULL(s->reader.wire_bytes), ULL(session_bytes_out(s)),
-        s->stream ? session_queued(s) : 0, channels_of(s), s->rtt_us / 1000000u,
-        s->rtt_us % 1000000u);
+    buf_printf(out,
+               ",\"version\":%u,\"age\":%llu,\"idle\":%u,\"messages_in\":%u,"
+               "\"messages_out\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
+               "\"queued\":%zu,\"channels\":%zu,\"rtt\":%u.%06u",
+               session_framing(s)->version,
+               ULL((uint32_t)(clock_now_ms() / 1000) - s->born_s),
+               s->stream
+                   ? (now - (heard_last ? s->heard_ms : s->active_ms)) / 1000
+                   : 0,
+               s->seq_in, ULL((uint64_t)s->seq_out + s->shared_out),
+               ULL(s->reader.wire_bytes), ULL(session_bytes_out(s)),
+               s->stream ? session_queued(s) : 0, channels_of(s),
+               s->rtt_us / 1000000u, s->rtt_us % 1000000u);
     if (in_full)
         put_channels(out, s);
     buf_put_str(out, STR("}"));

@@ -25,23 +25,46 @@ const char *session_state_name(enum session_state state)
     return state_names[state];
 }
 
+/* What it says is made when there is a line: not every session needs room for
+ * it. */
+static struct {
+    struct log_ctx ctx;
+    const struct session *session;
+} line;
+
+static void describe(const struct log_ctx *ctx, struct buf *out)
+{
+    const struct session *s = line.session;
+    (void)ctx;
+    buf_printf(out, ", client: %s", s->client);
+    if (s->link)
+        buf_printf(out, ", backend: unix:%s", s->link->backend->path);
+}
+
+const struct log_ctx *session_log(const struct session *s)
+{
+    const struct conf_scope *scope = s->conf->pass_scope;
+    const struct core_conf *core = scope ? conf_get(scope, &core_module) : NULL;
+
+    line.session = s;
+    line.ctx = (struct log_ctx){
+        .target = core ? core->log : log_process.target,
+        .connection = s->connection,
+        .debug = s->watched,
+        .describe = describe,
+    };
+    return &line.ctx;
+}
+
 void session_set_state(struct session *s, enum session_state state)
 {
-    log_debug(&s->log, "session %s -> %s", state_names[s->state],
+    log_debug(session_log(s), "session %s -> %s", state_names[s->state],
               state_names[state]);
     if (s->link)
         logs_tell(s->link, session_client(s), LEVEL_DEBUG, "session %s -> %s",
                   state_names[s->state], state_names[state]);
     s->state = (uint8_t)state;
     s->state_ms = (uint32_t)clock_now_ms();
-}
-
-static void describe(const struct log_ctx *ctx, struct buf *line)
-{
-    const struct session *s = CONTAINER(ctx, struct session, log);
-    buf_printf(line, ", client: %s", s->client);
-    if (s->link)
-        buf_printf(line, ", backend: unix:%s", s->link->backend->path);
 }
 
 /* ---- time ---- */
@@ -130,7 +153,8 @@ static uint64_t check_pings(struct session *s, uint64_t now)
 
     uint64_t ping_ms = s->ping_ms ? s->ping_ms : conf->ping_ms;
 
-    if (!ping_ms || !s->framing->pings || s->tunnel || is_kept_waiting(s))
+    if (!ping_ms || !session_framing(s)->pings || s->tunnel ||
+        is_kept_waiting(s))
         return UINT64_MAX;
     if (s->pinged_ms) {
         uint64_t left = ms_until(s->pinged_ms, conf->ping_timeout_ms, now);
@@ -214,13 +238,10 @@ struct session *session_create(struct request *r,
     s->request = r;
     s->conf = conf;
     s->handshake = handshake;
-    s->framing = handshake->framing;
+    s->framing = ws_framing_index(handshake->framing);
     s->generation = generation_ref(r->generation);
-    s->log = (struct log_ctx){
-        .target = r->log.target,
-        .connection = request_connection(r),
-        .describe = describe,
-    };
+    s->connection = request_connection(r);
+    s->watched = r->log.debug;
     memcpy(s->client, ip.p, ip.n);
     session_begin_options(s, NULL);
     s->state_ms = (uint32_t)clock_now_ms();
@@ -251,7 +272,7 @@ void session_connect(struct session *s, struct stream *stream)
     s->stream = stream;
     stream_hand_over(stream, s->tunnel ? &tunnel_events : &session_events, s);
     session_connect_options(s);
-    s->framing->init(&s->reader, &s->conf->limits);
+    session_framing(s)->init(&s->reader, &s->conf->limits);
     if (s->deflate)
         s->reader.extension_rsv = WS_RSV1;
     s->heard_ms = s->written_ms = s->active_ms = (uint32_t)clock_now_ms();
@@ -271,8 +292,6 @@ void session_adopt(struct session *s, struct generation *g)
         return;
     s->conf = conf;
     s->reader.limits = &conf->limits;
-    const struct core_conf *core = conf_get(conf->pass_scope, &core_module);
-    s->log.target = core->log;
     if (s->auto_pong == old->auto_pong) /* nobody said otherwise */
         s->auto_pong = conf->auto_pong;
     generation_ref(g);
@@ -286,7 +305,7 @@ void session_adopt(struct session *s, struct generation *g)
 static void bury(struct loop_task *task)
 {
     struct session *s = CONTAINER(task, struct session, grave);
-    buf_fini(&s->pending);
+    session_drop_pending(s);
     deflate_destroy(s->deflate);
     session_drop_waiting(s);
     session_line_clear(s);
@@ -318,10 +337,11 @@ static void end_request(struct session *s)
 {
     struct request *r = s->request;
 
-    if (s->log_lines)
+    if (s->stream && s->log_lines)
         access_log_write_kept(s->log_lines, bridge.loop, &websocket_handler, s,
                               session_bytes_out(s));
-    s->log_lines = NULL;
+    if (s->stream)
+        s->log_lines = NULL;
     if (!r || !s->stream)
         return;
     s->request = NULL;
@@ -373,7 +393,7 @@ static void linger(struct session *s)
     session_set_state(s, SESSION_LINGERING);
     session_line_clear(s);
     deflate_release(s->deflate);
-    buf_fini(&s->pending);
+    session_drop_pending(s);
     s->in_last = false;
     if (s->eof && !stream_queued(s->stream)) {
         die(s, false);
@@ -391,8 +411,8 @@ static void finish(struct session *s, enum ending ending)
 
     s->ending = (uint8_t)ending;
     s->close_code = (uint16_t)final_code(s, row);
-    log_write(&s->log, row->level, "%s (%u messages in, %u out)", row->sentence,
-              s->seq_in, session_seq_out(s));
+    log_write(session_log(s), row->level, "%s (%u messages in, %u out)",
+              row->sentence, s->seq_in, session_seq_out(s));
     if (s->link)
         logs_tell(s->link, session_client(s), row->level,
                   "%s: code %u, cause %u (%u messages in, %u out)",

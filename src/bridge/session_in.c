@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "bridge/limits.h"
@@ -119,46 +121,54 @@ static bool is_due(const struct session *s)
 {
     if (s->in_last)
         return true;
-    if (!s->pending.n)
+    if (!s->pending || !s->pending->n)
         return false;
-    return s->pending.n > piece_max(s) || is_streamed(s, s->pending.n);
+    return s->pending->n > piece_max(s) || is_streamed(s, s->pending->n);
+}
+
+struct buf *session_pending(struct session *s)
+{
+    if (!s->pending) {
+        s->pending =
+            bridge.spare ? bridge.spare : xcalloc(1, sizeof *s->pending);
+        bridge.spare = NULL;
+    }
+    return s->pending;
 }
 
 static void keep_pending(struct session *s, const uint8_t *p, size_t n)
 {
-    if (!s->pending.p) {
-        s->pending = bridge.spare;
-        bridge.spare = (struct buf){0};
-    }
-    buf_put(&s->pending, p, n);
+    buf_put(session_pending(s), p, n);
 }
 
 /* An idle session keeps no buffer; the next one that needs one, and that is
  * often in the same turn, need not ask the heap. */
-static void drop_pending(struct session *s)
+void session_drop_pending(struct session *s)
 {
-    if (!s->pending.p)
+    if (!s->pending)
         return;
-    if (bridge.spare.p || s->pending.capacity > SPARE_MAX) {
-        buf_fini(&s->pending);
-        return;
+    if (bridge.spare || s->pending->capacity > SPARE_MAX) {
+        buf_fini(s->pending);
+        free(s->pending);
+    } else {
+        bridge.spare = s->pending;
+        buf_clear(bridge.spare);
     }
-    bridge.spare = s->pending;
-    buf_clear(&bridge.spare);
-    s->pending = (struct buf){0};
+    s->pending = NULL;
 }
 
 static void forward_pending(struct session *s)
 {
     bool done;
-    size_t used = send_pieces(s, s->pending.p, s->pending.n, s->in_last, &done);
+    struct buf *b = session_pending(s);
+    size_t used = send_pieces(s, b->p, b->n, s->in_last, &done);
 
     if (done) {
-        drop_pending(s);
+        session_drop_pending(s);
         s->in_last = false;
         s->in_opcode = 0;
     } else {
-        buf_drop(&s->pending, used);
+        buf_drop(b, used);
     }
 }
 
@@ -170,7 +180,7 @@ static void forward(struct session *s, struct span data, bool last)
             s->in_opcode = 0;
         return;
     }
-    if (s->pending.n) {
+    if (s->pending && s->pending->n) {
         keep_pending(s, data.p, data.n);
         s->in_last = last;
         forward_pending(s);
@@ -179,7 +189,7 @@ static void forward(struct session *s, struct span data, bool last)
     bool done;
     size_t used = send_pieces(s, data.p, data.n, last, &done);
     if (done) {
-        drop_pending(s);
+        session_drop_pending(s);
         s->in_opcode = 0;
         return;
     }
@@ -246,7 +256,7 @@ static void on_message(struct session *s, const struct ws_event *ev,
                        struct span *in)
 {
     if (ev->first) {
-        s->in_opcode = (uint8_t)ev->opcode;
+        s->in_opcode = ev->opcode & 0xf;
         s->in_started = false;
     }
     if (s->max_message && s->reader.message_size > s->max_message)
@@ -365,7 +375,7 @@ static void on_data(void *owner, struct span *in)
             stream_pause(s->stream);
             return;
         }
-        int got = s->framing->next(&s->reader, in, &ev);
+        int got = session_framing(s)->next(&s->reader, in, &ev);
         if (got == 0)
             return;
         if (got > 0)
@@ -381,7 +391,7 @@ static void on_data(void *owner, struct span *in)
  * inside a message. */
 static enum ending end_of_stream(struct session *s)
 {
-    if (s->framing->closes || s->reader.opcode)
+    if (session_framing(s)->closes || s->reader.opcode)
         return ENDING_CLIENT_GONE;
     s->close_seen = s->close_sent = true;
     s->close_code = WS_CLOSE_NONE;
@@ -437,14 +447,15 @@ void session_discard(struct session *s)
     if (s->in_last)
         s->in_opcode = 0;
     s->in_last = false;
-    drop_pending(s);
+    session_drop_pending(s);
 }
 
 void session_keep_rest(struct session *s)
 {
     if (!s->in_last)
         return;
-    send_piece(s, s->pending.p, s->pending.n, false);
-    drop_pending(s);
+    struct buf *b = session_pending(s);
+    send_piece(s, b->p, b->n, false);
+    session_drop_pending(s);
     s->in_last = false;
 }

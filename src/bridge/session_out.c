@@ -24,7 +24,7 @@ static void put_frame(struct session *s, const struct ws_header *h,
                       const void *p)
 {
     uint8_t frame[WS_HEADER_MAX + COPY_MAX + WS_TAIL_MAX];
-    size_t n = s->framing->head(frame, h);
+    size_t n = session_framing(s)->head(frame, h);
 
     if (h->length > COPY_MAX) {
         put(s, frame, n);
@@ -34,8 +34,8 @@ static void put_frame(struct session *s, const struct ws_header *h,
         memcpy(frame + n, p, (size_t)h->length);
         n += (size_t)h->length;
     }
-    if (s->framing->tail)
-        n += s->framing->tail(frame + n, h);
+    if (session_framing(s)->tail)
+        n += session_framing(s)->tail(frame + n, h);
     if (n)
         put(s, frame, n);
 }
@@ -45,7 +45,7 @@ void session_send_control(struct session *s, unsigned opcode, const void *p,
 {
     struct ws_header h = {
         .opcode = (enum ws_opcode)opcode, .fin = true, .length = n};
-    if (s->framing->pings)
+    if (session_framing(s)->pings)
         put_frame(s, &h, p);
 }
 
@@ -54,7 +54,7 @@ void session_send_control(struct session *s, unsigned opcode, const void *p,
 static bool is_unclosable(const struct session *s)
 {
     bool inside = s->out_open || (s->line && s->line->inside);
-    return inside && s->framing->alphabet == WS_ALPHABET_HIXIE;
+    return inside && session_framing(s)->alphabet == WS_ALPHABET_HIXIE;
 }
 
 void session_send_close(struct session *s, unsigned code, struct str reason)
@@ -64,7 +64,7 @@ void session_send_close(struct session *s, unsigned code, struct str reason)
 
     if (s->tunnel)
         return; /* it is no WebSocket that we know of */
-    if (s->framing->codes)
+    if (session_framing(s)->codes)
         h.length = ws_close_payload(payload, code, reason);
     session_line_end(s);
     if (!is_unclosable(s))
@@ -109,8 +109,9 @@ static int check_data(struct session *s, const struct sluice_frame *f)
 static void message_ended(struct session *s)
 {
     s->seq_out++;
-    if (!s->mark_at) {
-        s->mark_at = s->put;
+    if (!s->has_mark) {
+        s->has_mark = true;
+        s->mark_at = (uint32_t)s->put;
         s->mark_seq = s->seq_out;
     }
 }
@@ -186,7 +187,7 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
     int rc = check_data(s, f);
     if (rc < 0)
         return rc;
-    skip = !s->framing->binary &&
+    skip = !session_framing(s)->binary &&
            (starts ? opcode : (enum ws_opcode)s->out_opcode) == WS_BINARY;
     if (skip)
         skip_binary(s, f);
@@ -196,7 +197,7 @@ int session_take_data(struct session *s, const struct sluice_frame *f)
     if (f->header.flags & SLUICE_FLAG_NOTIFY)
         s->notify = true;
     if (starts && more)
-        s->out_opcode = (uint8_t)opcode;
+        s->out_opcode = opcode & 0xf;
     if (!more)
         s->out_opcode = 0;
     if (!session_wait_own(s, f, !more, skip)) {
@@ -314,7 +315,7 @@ static void take_raw(struct session *s, const struct ws_header *h,
     }
     s->link->counters.messages_out += h->fin;
     if (h->opcode != WS_CONT)
-        s->out_opcode = (uint8_t)h->opcode;
+        s->out_opcode = h->opcode & 0xf;
     s->out_raw = !h->fin;
     if (h->fin)
         s->out_opcode = 0;
@@ -342,7 +343,7 @@ int session_take_raw(struct session *s, const struct sluice_frame *f)
         return 0;
     if (!has_credit(s))
         return -SLUICE_ERROR_FLOW_CONTROL;
-    if (s->framing->alphabet == WS_ALPHABET_HIXIE) {
+    if (session_framing(s)->alphabet == WS_ALPHABET_HIXIE) {
         skip_raw(s, &w);
         return 0;
     }
@@ -427,7 +428,7 @@ int session_take_close(struct session *s, const struct sluice_frame *f)
         session_set_state(s, SESSION_CLOSING);
         return 0;
     }
-    bool silently = is_unclosable(s) || !s->framing->closes;
+    bool silently = is_unclosable(s) || !session_framing(s)->closes;
     session_send_close(s, c.code ? c.code : WS_CLOSE_NONE, c.reason);
     if (silently) {
         close_unasked(s);
@@ -465,11 +466,12 @@ static bool count_flushed(struct session *s, size_t queued)
         s->flushed_out += waiting - (uint32_t)queued;
     if (queued == 0) {
         s->seq_flushed = s->seq_out;
-        s->mark_at = 0;
-    } else if (s->mark_at && s->put >= queued &&
-               s->put - queued >= s->mark_at) {
+        s->has_mark = false;
+    } else if (s->has_mark && s->put >= queued &&
+               (int32_t)((uint32_t)(s->put - queued) - s->mark_at) >= 0) {
         s->seq_flushed = s->mark_seq;
-        s->mark_at = s->seq_out == s->mark_seq ? 0 : s->put;
+        s->has_mark = s->seq_out != s->mark_seq;
+        s->mark_at = (uint32_t)s->put;
         s->mark_seq = s->seq_out;
     }
     return s->seq_flushed != before;

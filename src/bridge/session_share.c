@@ -41,7 +41,7 @@ static bool make_room(struct session *s, size_t n)
 bool session_takes(const struct session *s, unsigned opcode)
 {
     return s->state == SESSION_CONNECTED && !s->close_waits && !s->tunnel &&
-           (opcode != WS_BINARY || s->framing->binary);
+           (opcode != WS_BINARY || session_framing(s)->binary);
 }
 
 enum share_result session_share(struct session *s, struct sharing *message)

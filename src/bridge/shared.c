@@ -23,11 +23,11 @@ struct shared *shared_encode(const struct ws_framing *framing,
 
 static struct shared *plain(struct sharing *m, const struct session *s)
 {
-    struct shared **encoded = &m->encoded[s->framing->alphabet];
+    struct shared **encoded = &m->encoded[session_framing(s)->alphabet];
     struct ws_header h = {
         .opcode = (enum ws_opcode)m->opcode, .fin = true, .length = m->data.n};
     if (!*encoded)
-        *encoded = shared_encode(s->framing, &h, m->data.p);
+        *encoded = shared_encode(session_framing(s), &h, m->data.p);
     return *encoded;
 }
 
@@ -55,7 +55,7 @@ static struct shared *deflated(struct sharing *m, const struct session *s)
         .rsv = WS_RSV1,
         .length = smaller ? out.n : 0,
     };
-    struct shared *made = shared_encode(s->framing, &h, out.p);
+    struct shared *made = shared_encode(session_framing(s), &h, out.p);
     if (!smaller)
         made->n = 0;
     made->deflated = true;

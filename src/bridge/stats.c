@@ -180,7 +180,7 @@ static void put_client(struct buf *out, const struct link_client *c)
         buf_printf(out,
                    "\"kind\":\"session\",\"version\":%u,\"state\":\"%s\","
                    "\"flushed\":%u,\"queued\":%zu,",
-                   s->framing->version,
+                   session_framing(s)->version,
                    session_state_name((enum session_state)s->state),
                    s->seq_flushed, s->stream ? session_queued(s) : 0);
         put_totals(out, &totals);

@@ -220,7 +220,7 @@ static void begin(struct session *s, struct str options)
 int tunnel_accept(struct session *s, const struct sluice_accept *a)
 {
     uint8_t secret[WS_SECRET_SIZE];
-    bool has_secret = s->framing == &ws_framing_76;
+    bool has_secret = session_framing(s) == &ws_framing_76;
 
     if (s->stream) /* it has a 101 of ours */
         return -SLUICE_ERROR_BAD_STATE;

@@ -268,7 +268,7 @@ void bridge_upgrade_refused(struct request *r, unsigned status)
 static bool put_protocols(struct buf *out, struct session *s)
 {
     const struct websocket_conf *conf = s->conf;
-    struct str offers = handshake_offers(s->request, s->framing);
+    struct str offers = handshake_offers(s->request, session_framing(s));
     struct str name;
     bool ok = true;
 
@@ -300,9 +300,9 @@ static bool send_open(struct session *s)
     struct sluice_open o = {
         .type = SLUICE_OPEN,
         .cid = s->cid,
-        .ws_version = (uint16_t)s->framing->version,
+        .ws_version = (uint16_t)session_framing(s)->version,
         .http_version = r->head.version,
-        .flags = s->framing->binary ? SLUICE_OPEN_BINARY_OK : 0,
+        .flags = session_framing(s)->binary ? SLUICE_OPEN_BINARY_OK : 0,
         .app_id = link_app_id(s->link, s->app),
         .window_out = s->window_out,
         .window_in = s->window_in,
@@ -322,8 +322,9 @@ static bool send_open(struct session *s)
     bool one;
     bool ok = sluice_open_begin(out, &o, &begin);
     size_t from = out->n;
-    ok &= identity_put(out, r, s->app, handshake_origin(r, s->framing, &one));
-    if (s->framing->alphabet == WS_ALPHABET_HIXIE)
+    ok &= identity_put(out, r, s->app,
+                       handshake_origin(r, session_framing(s), &one));
+    if (session_framing(s)->alphabet == WS_ALPHABET_HIXIE)
         ok &= sluice_tlv_put(out, SLUICE_TAG_LOCATION, handshake_location(r));
     if (s->deflate)
         ok &= sluice_tlv_put(out, SLUICE_TAG_EXTENSION,
@@ -358,8 +359,8 @@ unsigned upgrade_offer(struct session *s)
 
     if (!offer_begin(&o, s->request, s->conf->pool->name, s->conf->app))
         return o.status;
-    o.origin = handshake_origin(s->request, s->framing, &one);
-    o.version = ws_framing_bit(s->framing);
+    o.origin = handshake_origin(s->request, session_framing(s), &one);
+    o.version = ws_framing_bit(session_framing(s));
     while ((l = offer_next(&o, &app))) {
         if (!session_bind(s, l, app)) {
             offer_declined(&o, 503);
@@ -371,7 +372,8 @@ unsigned upgrade_offer(struct session *s)
             events_state(s, TOLD_OPENING, TOLD_NONE);
             return 0;
         }
-        log_err(&s->log, "handshake is too big for the backend's frames");
+        log_err(session_log(s),
+                "handshake is too big for the backend's frames");
         session_unbind(s);
         return 431;
     }
@@ -389,8 +391,8 @@ bool upgrade_pass(struct session *s)
         .name = s->conf->app,
         .host = r->host,
         .path = r->uri,
-        .origin = handshake_origin(r, s->framing, &one),
-        .version = ws_framing_bit(s->framing),
+        .origin = handshake_origin(r, session_framing(s), &one),
+        .version = ws_framing_bit(session_framing(s)),
         .after = s->app,
     };
     struct app *next = s->app ? link_find_app(l, &ask, &status) : NULL;

@@ -38,7 +38,7 @@ GETTER(get_number)
     case NUMBER_ID:
         return give(e, s->cid, out);
     case NUMBER_VERSION:
-        return give(e, s->framing->version, out);
+        return give(e, session_framing(s)->version, out);
     case NUMBER_MESSAGES_IN:
         return give(e, s->seq_in, out);
     case NUMBER_MESSAGES_OUT:
@@ -58,7 +58,7 @@ GETTER(get_protocol)
     (void)v;
     if (!s || !s->stream)
         return false;
-    *out = response_find(e->request, s->framing->protocol_field);
+    *out = response_find(e->request, session_framing(s)->protocol_field);
     return out->p != NULL;
 }
 

@@ -13,6 +13,7 @@ enum {
     BLOCK_LARGE = 32768 - 64, /* bytes of those behind it */
     SPARE_SMALL = 1024,       /* how many of each are kept */
     SPARE_LARGE = 128,
+    SPARE_REFS = 4096,
 };
 
 struct segment {
@@ -34,7 +35,7 @@ struct spare {
 };
 
 struct blocks {
-    struct spare small, large;
+    struct spare small, large, refs;
 };
 
 struct blocks *blocks_create(void)
@@ -42,6 +43,7 @@ struct blocks *blocks_create(void)
     struct blocks *b = xcalloc(1, sizeof *b);
     b->small = (struct spare){.max = SPARE_SMALL, .capacity = BLOCK_SMALL};
     b->large = (struct spare){.max = SPARE_LARGE, .capacity = BLOCK_LARGE};
+    b->refs = (struct spare){.max = SPARE_REFS};
     return b;
 }
 
@@ -58,6 +60,7 @@ void blocks_destroy(struct blocks *b)
 {
     free_spare(&b->small);
     free_spare(&b->large);
+    free_spare(&b->refs);
     free(b);
 }
 
@@ -80,13 +83,12 @@ static struct segment *block_take(struct spare *s)
 
 static void segment_free(struct segment *seg, struct blocks *spare)
 {
-    struct spare *s =
-        seg->capacity == BLOCK_SMALL ? &spare->small : &spare->large;
-    if (seg->capacity == 0) {
-        if (seg->done)
-            seg->done(seg->ref, seg->ref_n, seg->arg);
-        free(seg);
-    } else if (s->n < s->max) {
+    struct spare *s = seg->capacity == 0             ? &spare->refs
+                      : seg->capacity == BLOCK_SMALL ? &spare->small
+                                                     : &spare->large;
+    if (seg->done)
+        seg->done(seg->ref, seg->ref_n, seg->arg);
+    if (s->n < s->max) {
         seg->next = s->first;
         s->first = seg;
         s->n++;
@@ -97,10 +99,12 @@ static void segment_free(struct segment *seg, struct blocks *spare)
 
 static void append(struct queue *q, struct segment *seg)
 {
-    if (q->last)
+    if (q->last) {
+        seg->next = q->last->next;
         q->last->next = seg;
-    else
-        q->first = seg;
+    } else {
+        seg->next = seg;
+    }
     q->last = seg;
 }
 
@@ -119,7 +123,7 @@ void queue_put(struct queue *q, struct blocks *spare, const void *p, size_t n)
     while (n) {
         size_t room = room_in(q->last);
         if (!room) {
-            bool small = !q->first && n <= BLOCK_SMALL;
+            bool small = !q->last && n <= BLOCK_SMALL;
             append(q, block_take(small ? &spare->small : &spare->large));
             continue;
         }
@@ -132,21 +136,29 @@ void queue_put(struct queue *q, struct blocks *spare, const void *p, size_t n)
     }
 }
 
-void queue_put_ref(struct queue *q, const void *p, size_t n,
-                   queue_done_fn *done, void *arg)
+void queue_put_ref(struct queue *q, struct blocks *spare, const void *p,
+                   size_t n, queue_done_fn *done, void *arg)
 {
-    struct segment *seg = xmalloc(sizeof *seg);
-    *seg = (struct segment){
-        .p = p, .n = n, .done = done, .ref = p, .ref_n = n, .arg = arg};
+    struct segment *seg = block_take(&spare->refs);
+    seg->p = seg->ref = p;
+    seg->n = seg->ref_n = n;
+    seg->done = done;
+    seg->arg = arg;
     append(q, seg);
     q->n += n;
 }
 
 int queue_peek(const struct queue *q, struct iovec *iov, int max)
 {
+    const struct segment *s = q->last;
     int n = 0;
-    for (const struct segment *s = q->first; s && n < max; s = s->next)
+
+    while (s && n < max) {
+        s = s->next;
         iov[n++] = (struct iovec){(void *)(uintptr_t)s->p, s->n};
+        if (s == q->last)
+            break;
+    }
     return n;
 }
 
@@ -154,17 +166,18 @@ void queue_drop(struct queue *q, struct blocks *spare, size_t n)
 {
     check(n <= q->n);
     q->n -= n;
-    while (q->first) {
-        struct segment *seg = q->first;
+    while (q->last) {
+        struct segment *seg = q->last->next;
         size_t take = n < seg->n ? n : seg->n;
         seg->p += take;
         seg->n -= take;
         n -= take;
         if (seg->n)
             break;
-        q->first = seg->next;
-        if (!q->first)
+        if (seg == q->last)
             q->last = NULL;
+        else
+            q->last->next = seg->next;
         segment_free(seg, spare);
     }
 }

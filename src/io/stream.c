@@ -19,6 +19,13 @@ enum {
                               rather than copied in front of new input */
 };
 
+/* Edge-triggered, for the stream's life; libevent tells its size at run time,
+ * so it stands behind the stream. */
+static struct event *event_of(struct stream *s)
+{
+    return (struct event *)(s + 1);
+}
+
 /* ---- ending ---- */
 
 /* Tell the owner once.  Errors found while writing are told here too, at the
@@ -68,7 +75,8 @@ static void end(struct stream *s)
     loop_cancel(&s->more);
     if (s->transport->fini)
         s->transport->fini(s);
-    event_free(s->event);
+    event_del(event_of(s));
+    event_debug_unassign(event_of(s));
     close(s->fd);
     s->fd = -1;
     s->grave.run = bury_stream;
@@ -177,7 +185,7 @@ void stream_put_ref(struct stream *s, const void *p, size_t n,
             done(p, n, arg);
         return;
     }
-    queue_put_ref(&s->queue, p, n, done, arg);
+    queue_put_ref(&s->queue, s->loop->blocks, p, n, done, arg);
     queued_more(s);
 }
 
@@ -261,22 +269,23 @@ void stream_shutdown(struct stream *s)
 /* Keep what the owner left; p may lie in s->kept already. */
 static void keep(struct stream *s, const uint8_t *p, size_t n)
 {
+    struct kept_input *k = s->kept;
     /* What is copied in place anyhow needs no room to grow. */
-    bool too_large = n <= KEPT_IN_PLACE && s->kept_capacity > KEPT_IN_PLACE;
+    bool too_large = k && n <= KEPT_IN_PLACE && k->capacity > KEPT_IN_PLACE;
     if (n == 0) {
-        free(s->kept);
+        free(k);
         s->kept = NULL;
-        s->kept_capacity = 0;
-    } else if (n > s->kept_capacity || too_large) {
-        uint8_t *fitting = xmalloc(n);
-        memcpy(fitting, p, n);
-        free(s->kept);
-        s->kept = fitting;
-        s->kept_capacity = n;
-    } else {
-        memmove(s->kept, p, n);
+        return;
     }
-    s->kept_n = n;
+    if (!k || n > k->capacity || too_large) {
+        s->kept = xmalloc(sizeof *k + n);
+        s->kept->capacity = n;
+        memcpy(s->kept->bytes, p, n);
+        free(k);
+    } else {
+        memmove(k->bytes, p, n);
+    }
+    s->kept->n = n;
 }
 
 static void show(struct stream *s, uint8_t *p, size_t n)
@@ -290,7 +299,7 @@ static void show(struct stream *s, uint8_t *p, size_t n)
         return;
     keep(s, in.p, in.n);
     /* Resumed meanwhile: what is left was not kept yet and could not ask. */
-    if (s->resumed && s->kept_n)
+    if (s->resumed && s->kept)
         loop_defer(s->loop, &s->more);
 }
 
@@ -300,18 +309,20 @@ static uint8_t *input_place(struct stream *s, size_t *room)
 {
     struct loop *loop = s->loop;
 
-    if (s->kept_n <= KEPT_IN_PLACE) {
-        if (s->kept_n)
-            memcpy(loop->read_buffer, s->kept, s->kept_n);
-        *room = loop->read_capacity - s->kept_n;
+    struct kept_input *k = s->kept;
+
+    if (!k || k->n <= KEPT_IN_PLACE) {
+        if (k)
+            memcpy(loop->read_buffer, k->bytes, k->n);
+        *room = loop->read_capacity - stream_kept(s);
         return loop->read_buffer;
     }
-    if (s->kept_capacity - s->kept_n < LOOP_READ_SIZE / 2) {
-        s->kept_capacity = s->kept_n * 2 + LOOP_READ_SIZE;
-        s->kept = xrealloc(s->kept, s->kept_capacity);
+    if (k->capacity - k->n < LOOP_READ_SIZE / 2) {
+        k = s->kept = xrealloc(k, sizeof *k + k->n * 2 + LOOP_READ_SIZE);
+        k->capacity = k->n * 2 + LOOP_READ_SIZE;
     }
-    *room = s->kept_capacity - s->kept_n;
-    return s->kept;
+    *room = k->capacity - k->n;
+    return k->bytes;
 }
 
 static void read_end(struct stream *s)
@@ -359,10 +370,10 @@ static void read_some(struct stream *s)
 {
     size_t room;
     uint8_t *at = input_place(s, &room);
-    size_t got = fill(s, at + s->kept_n, room);
+    size_t got = fill(s, at + stream_kept(s), room);
 
     if (got)
-        show(s, at, s->kept_n + got);
+        show(s, at, stream_kept(s) + got);
     if (s->closed || s->ended || !s->readable || (got && s->paused))
         return; /* an end that was read is told when reading goes on */
     if (s->read_ended)
@@ -378,9 +389,9 @@ static void fail(struct stream *s)
     if (!s->paused && !s->eof && !s->ended && !s->connecting) {
         size_t room;
         uint8_t *at = input_place(s, &room);
-        size_t got = fill(s, at + s->kept_n, room);
+        size_t got = fill(s, at + stream_kept(s), room);
         if (got)
-            show(s, at, s->kept_n + got);
+            show(s, at, stream_kept(s) + got);
     }
     tell_end(s);
 }
@@ -392,7 +403,8 @@ static void run_more(struct loop_task *task)
         return;
     if (s->resumed) {
         s->resumed = false;
-        show(s, s->kept, s->kept_n);
+        if (s->kept)
+            show(s, s->kept->bytes, s->kept->n);
     }
     if (s->closed || s->paused)
         return;
@@ -411,13 +423,13 @@ void stream_resume(struct stream *s)
     if (s->closed)
         return;
     s->resumed = true;
-    if (s->kept_n || s->readable)
+    if (s->kept || s->readable)
         loop_defer(s->loop, &s->more);
 }
 
 bool stream_has_news(struct stream *s)
 {
-    return s->closed || s->ended || s->error || s->kept_n || s->readable ||
+    return s->closed || s->ended || s->error || s->kept || s->readable ||
            s->hangup;
 }
 
@@ -505,7 +517,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 static struct stream *create(struct loop *loop, int fd,
                              const struct stream_events *events, void *owner)
 {
-    struct stream *s = xcalloc(1, sizeof *s);
+    struct stream *s = xcalloc(1, sizeof *s + event_get_struct_event_size());
     *s = (struct stream){
         .loop = loop,
         .transport = &transport_plain,
@@ -515,11 +527,10 @@ static struct stream *create(struct loop *loop, int fd,
         .flush = {.run = run_flush},
         .more = {.run = run_more},
     };
-    s->event = event_new(loop->base, fd,
-                         EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-                         on_ready, s);
-    check(s->event != NULL);
-    if (event_add(s->event, NULL) == -1)
+    if (event_assign(event_of(s), loop->base, fd,
+                     EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                     on_ready, s) == -1 ||
+        event_add(event_of(s), NULL) == -1)
         set_error(s, errno);
     return s;
 }

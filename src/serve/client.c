@@ -189,7 +189,7 @@ static void go_idle(struct client *c, const struct core_conf *conf)
     c->state = CLIENT_IDLE;
     c->idle_until_ms = clock_now_ms() + conf->keepalive_min_timeout_ms;
     client_wait_for(c, WAIT_REQUEST, conf->keepalive_timeout_ms);
-    c->left_over = c->feeding || c->stream->kept_n > 0;
+    c->left_over = c->feeding || stream_kept(c->stream) > 0;
     if (!c->feeding)
         stream_resume(c->stream); /* a pipelined request may be waiting */
 }

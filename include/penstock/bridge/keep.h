@@ -11,25 +11,29 @@
 #define PENSTOCK_BRIDGE_KEEP_H
 
 #include "base/buf.h"
+#include "base/intern.h"
 #include "sluice/open.h"
 
 struct kept;
 struct loss;
 struct session;
 
+struct keep_state {
+    uint32_t n;
+    uint8_t bytes[];
+};
+
 struct keep {
-    struct loss *loss; /* where the session is parked, or NULL */
-    struct kept *kept; /* NULL: no message */
-    uint8_t *state;    /* SET_STATE's, or NULL */
-    uint32_t state_n;
-    uint32_t max_frame; /* of the last backend */
-    uint64_t t_us;      /* this and what follows as OPEN said it */
-    uint32_t max_message;
-    uint16_t ws_version;
-    uint16_t remote_port, local_port;
-    uint8_t http_version, open_flags;
-    bool truncated; /* the message under way was lost in part */
+    struct loss *loss;        /* where the session is parked, or NULL */
+    struct kept *kept;        /* NULL: no message */
+    struct keep_state *state; /* SET_STATE's, or NULL */
+    struct interned *common;  /* what OPEN said of many clients alike */
+    uint64_t t_us;            /* this and what follows as OPEN said it */
+    uint32_t max_frame;       /* of the last backend */
     uint32_t tlvs_n;
+    uint16_t remote_port;
+    bool path_is_target; /* PATH is TARGET without the query */
+    bool truncated;      /* the message under way was lost in part */
     uint8_t tlvs[];
 };
 
@@ -41,6 +45,9 @@ void keep_open(struct session *s, const struct sluice_open *o, struct str tlvs);
 void keep_protocol(struct session *s, struct str protocol);
 /* 0, or -LIMIT (client-fatal) when the pool allows less. */
 int keep_state(struct session *s, struct str blob);
+/* What OPEN said: of its fixed part what is the client's; and its TLVs. */
+void keep_say(const struct session *s, struct sluice_open *o);
+bool keep_put_tlvs(struct buf *out, const struct session *s);
 /* The app that the session came to; p NULL: none. */
 struct str keep_app(const struct session *s);
 void keep_free(struct session *s);

@@ -223,7 +223,8 @@ struct bridge {
     struct slots slots;
     struct list sessions; /* every one, lingering ones too: session.all */
     size_t live;
-    struct buf spare; /* for the next session that has to keep input */
+    struct buf *spare;     /* for the next session that has to keep input */
+    struct buf spare_kept; /* likewise, kept.c's */
     unsigned process;
     uint64_t epoch;
     struct generation *generation;

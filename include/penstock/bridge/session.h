@@ -64,10 +64,14 @@ struct line;
 struct seat;
 
 struct session {
-    struct link_client;            /* its place on a link, until it is over */
-    struct stream *stream;         /* NULL before the 101 */
-    struct request *request;       /* until the 101, or until it is logged */
-    struct access_kept *log_lines; /* to be written at the end, or NULL */
+    struct link_client;      /* its place on a link, until it is over */
+    struct stream *stream;   /* NULL before the 101 */
+    struct request *request; /* until the 101, or until it is logged */
+    union {
+        struct ws_handshake *handshake; /* of the request, until the 101 */
+        /* From then on: to be written at the end, or NULL. */
+        struct access_kept *log_lines;
+    };
     const struct websocket_conf *conf;
     struct generation *generation;
     union {
@@ -76,11 +80,10 @@ struct session {
     };
     struct list in_pool; /* pool.sessions */
     struct timer timer;
-    struct log_ctx log;
-    const struct ws_framing *framing; /* of the client's version */
-    struct ws_handshake *handshake;   /* of the request, until the 101 */
+    uint64_t connection; /* its number, for the log */
     struct ws_reader reader;
-    struct buf pending; /* of the message under way, not yet sent on */
+    struct buf
+        *pending; /* of the message under way, not yet sent on; or NULL */
     struct session_deflate *deflate; /* NULL: not agreed on */
     struct session_limits *limits;   /* NULL: nothing is limited */
     struct keep *keep;               /* for another backend; NULL: none may */
@@ -94,7 +97,7 @@ struct session {
     uint32_t shared_out; /* and of groups */
     uint32_t lost_out;   /* taken, and dropped before they had their turn */
     uint32_t mark_seq;   /* is flushed when mark_at bytes have left */
-    uint64_t mark_at;    /* 0: no mark */
+    uint32_t mark_at;    /* of put its low half; when has_mark */
     uint64_t put;        /* bytes given to the stream since the 101 */
     uint64_t wire_seen;  /* of reader.wire_bytes: told to the backend */
     uint64_t base_out;   /* stream->bytes_out behind the 101 */
@@ -109,20 +112,24 @@ struct session {
     uint32_t born_s;     /* monotonic seconds */
     uint32_t rtt_us;     /* of the last ping that was answered; 0: none */
 
-    uint32_t event_mask;
+    uint16_t event_mask;
     uint32_t idle_timeout_ms, max_message, stream_threshold;
     uint32_t ping_ms, send_buffer, close_timeout_ms; /* options; 0: the
                                                         location's */
-    uint32_t remains;     /* bytes that it costs its link when it is over */
-    uint16_t close_code;  /* the client's, or what ended it */
-    uint8_t state;        /* enum session_state */
-    uint8_t ending;       /* enum ending, once over */
-    uint8_t in_opcode;    /* of the message under way to the backend, 0: none */
-    uint8_t out_opcode;   /* of the fragmented message from it, 0: none */
-    struct utf8 out_text; /* of text from the backend */
-    bool in_started : 1;  /* a piece of it was sent */
-    bool in_last : 1;     /* pending holds the message's end */
-    bool notify : 1;      /* a NOTIFY is among what is not flushed */
+    uint32_t remains;    /* bytes that it costs its link when it is over */
+    uint16_t close_code; /* the client's, or what ended it */
+    uint8_t state;       /* enum session_state */
+    uint8_t ending;      /* enum ending, once over */
+    uint8_t
+        in_opcode : 4; /* of the message under way to the backend, 0: none */
+    uint8_t out_opcode : 4; /* of the fragmented message from it, 0: none */
+    uint8_t on_loss;        /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
+    uint8_t framing;        /* of the client's version: session_framing() */
+    struct utf8 out_text;   /* of text from the backend */
+    bool has_mark : 1;
+    bool in_started : 1; /* a piece of it was sent */
+    bool in_last : 1;    /* pending holds the message's end */
+    bool notify : 1;     /* a NOTIFY is among what is not flushed */
     bool auto_pong : 1;
     bool accepted : 1;      /* ACCEPT is here */
     bool held : 1;          /* PAUSE of the backend */
@@ -143,14 +150,20 @@ struct session {
     bool tunnel : 1;      /* bytes both ways, no WebSocket: tunnel.c */
     bool out_open : 1;    /* the client is inside a message of the backend's */
     bool close_waits : 1; /* the backend's CLOSE, for what is before it */
-    uint8_t on_loss;      /* enum loss_mode; SESSION_LOSS_POOL: the pool's */
     bool eof : 1;
-    char client[]; /* its IP address */
+    bool watched : 1; /* debug_connection */
+    char client[];    /* its IP address */
 };
 
 static inline struct link_client *session_client(struct session *s)
 {
     return (struct link_client *)s;
+}
+
+/* How its version writes messages. */
+static inline const struct ws_framing *session_framing(const struct session *s)
+{
+    return ws_framings[s->framing];
 }
 
 static inline bool session_is_over(const struct session *s)
@@ -187,6 +200,10 @@ static inline bool session_is_open(const struct session *s)
 }
 
 /* ---- session.c ---- */
+
+/* For one line. */
+const struct log_ctx *session_log(const struct session *s);
+
 struct session *session_create(struct request *r,
                                const struct websocket_conf *conf,
                                struct ws_handshake *handshake);
@@ -255,6 +272,9 @@ void session_destroy_now(struct session *s);
 extern const struct stream_events session_events;
 /* Credit came, PAUSE ended, or ACCEPT came: go on reading if it may. */
 void session_wake(struct session *s);
+/* The buffer of s->pending, made when there is none; and without it. */
+struct buf *session_pending(struct session *s);
+void session_drop_pending(struct session *s);
 /* It ends: a whole message that waits for credit joins what is kept. */
 void session_keep_rest(struct session *s);
 /* The beginning of the message under way is lost: drop what follows of it. */

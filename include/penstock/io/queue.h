@@ -19,15 +19,15 @@ struct blocks *blocks_create(void);
 void blocks_destroy(struct blocks *b);
 
 struct queue {
-    struct segment *first, *last;
-    size_t n; /* bytes */
+    struct segment *last; /* whose next is the first; NULL: none */
+    size_t n;             /* bytes */
 };
 
 typedef void queue_done_fn(const void *p, size_t n, void *arg);
 
 void queue_put(struct queue *q, struct blocks *spare, const void *p, size_t n);
-void queue_put_ref(struct queue *q, const void *p, size_t n,
-                   queue_done_fn *done, void *arg);
+void queue_put_ref(struct queue *q, struct blocks *spare, const void *p,
+                   size_t n, queue_done_fn *done, void *arg);
 
 /* Up to max pieces from the front; returns how many. */
 int queue_peek(const struct queue *q, struct iovec *iov, int max);

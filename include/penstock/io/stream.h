@@ -24,7 +24,6 @@
 #include "io/loop.h"
 #include "io/queue.h"
 
-struct event;
 struct stream;
 struct throttle;
 
@@ -64,14 +63,18 @@ struct stream_transport {
     int (*connect)(struct stream *s);
 };
 
+struct kept_input {
+    size_t n, capacity;
+    uint8_t bytes[];
+};
+
 struct stream {
     struct loop *loop;
     const struct stream_transport *transport;
     void *transport_data;
     const struct stream_events *events;
     void *owner;
-    struct event *event; /* one, edge-triggered, for the stream's life */
-    int fd;              /* -1 once closed */
+    int fd; /* -1 once closed */
     bool connecting : 1;
     bool connected : 1;        /* the socket is; the transport is not yet */
     bool read_wants_write : 1; /* reading goes on when the socket is writable */
@@ -88,10 +91,9 @@ struct stream {
     bool drained : 1;    /* on_written is owed */
     bool resumed : 1;    /* left-over input is to be shown again */
     bool closed : 1;
-    bool no_hurry : 1; /* stream_no_hurry(), until something is put */
-    bool in_crowd : 1; /* flush waits in loop_defer_crowd() */
-    uint8_t *kept;     /* left-over input, or NULL */
-    size_t kept_n, kept_capacity;
+    bool no_hurry : 1;         /* stream_no_hurry(), until something is put */
+    bool in_crowd : 1;         /* flush waits in loop_defer_crowd() */
+    struct kept_input *kept;   /* left-over input, or NULL */
     struct queue queue;        /* what waits to be written */
     struct throttle *throttle; /* stream_throttle()'s; NULL: none */
     struct loop_task flush;    /* at the turn's end */
@@ -146,6 +148,12 @@ void stream_flush(struct stream *s);
  * when to go on), -1 on an error (errno; ENODATA: the file is shorter).  Only
  * when nothing is queued. */
 ssize_t stream_sendfile(struct stream *s, int fd, off_t *at, size_t n);
+
+/* Bytes of input that the owner left over. */
+static inline size_t stream_kept(const struct stream *s)
+{
+    return s->kept ? s->kept->n : 0;
+}
 
 static inline size_t stream_queued(const struct stream *s)
 {

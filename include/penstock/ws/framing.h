@@ -57,4 +57,8 @@ const struct ws_framing *ws_framing_find(unsigned version);
 const struct ws_framing *ws_framing_at(unsigned i);
 unsigned ws_framing_bit(const struct ws_framing *f);
 
+/* The list itself, and which place one has. */
+extern const struct ws_framing *const ws_framings[];
+uint8_t ws_framing_index(const struct ws_framing *f);
+
 #endif

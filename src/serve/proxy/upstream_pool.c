@@ -139,7 +139,8 @@ void upstream_give_back(struct upstream_conn *c)
 
     c->proxy = NULL;
     if (!u->keepalive || !fresh || c->peer->vacant ||
-        stream_queued(c->stream) || c->stream->kept_n || c->stream->ended) {
+        stream_queued(c->stream) || stream_kept(c->stream) ||
+        c->stream->ended) {
         upstream_conn_close(c);
         return;
     }
