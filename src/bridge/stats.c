@@ -350,13 +350,19 @@ static void send_json(struct link *l, struct sluice_stats *q,
     link_send_scratch(l);
 }
 
-/* STATS_REQ of scope instance, under way. */
+/*
+ * A question that is not answered yet.  Answers come in the order of the
+ * questions: behind one about all processes the others wait.
+ */
 struct link_inquiry {
     struct list on_link;
     struct link *link;
-    struct inquiry *inquiry;
+    struct inquiry *inquiry; /* NULL: the answer is here */
     struct sluice_stats question;
     struct stats_sums sums;
+    struct buf json;
+    enum sluice_error error; /* instead of it */
+    const char *why;
 };
 
 static void end_inquiry(struct link_inquiry *x)
@@ -364,7 +370,34 @@ static void end_inquiry(struct link_inquiry *x)
     list_remove(&x->on_link);
     x->link->inquiries_n--;
     stats_sums_fini(&x->sums);
+    buf_fini(&x->json);
     free(x);
+}
+
+void stats_forget_link(struct link *l)
+{
+    while (!list_is_empty(&l->inquiries)) {
+        struct link_inquiry *x =
+            CONTAINER(l->inquiries.next, struct link_inquiry, on_link);
+        if (x->inquiry)
+            inquiry_cancel(x->inquiry);
+        end_inquiry(x);
+    }
+}
+
+static void answer_ready(struct link *l)
+{
+    while (!list_is_empty(&l->inquiries)) {
+        struct link_inquiry *x =
+            CONTAINER(l->inquiries.next, struct link_inquiry, on_link);
+        if (x->inquiry)
+            return;
+        if (x->why)
+            refuse(l, &x->question, x->error, x->why);
+        else
+            send_json(l, &x->question, &x->json);
+        end_inquiry(x);
+    }
 }
 
 static void each_process(void *arg, struct str answer)
@@ -375,85 +408,74 @@ static void each_process(void *arg, struct str answer)
 static void all_processes(void *arg, unsigned missing)
 {
     struct link_inquiry *x = arg;
-    struct buf json = {0};
 
-    stats_sums_put(&x->sums, missing, &json);
-    send_json(x->link, &x->question, &json);
-    buf_fini(&json);
-    end_inquiry(x);
+    x->inquiry = NULL;
+    stats_sums_put(&x->sums, missing, &x->json);
+    answer_ready(x->link);
 }
 
-void stats_forget_link(struct link *l)
+static void deny(struct link_inquiry *x, enum sluice_error error,
+                 const char *why)
 {
-    while (!list_is_empty(&l->inquiries)) {
-        struct link_inquiry *x =
-            CONTAINER(l->inquiries.next, struct link_inquiry, on_link);
-        inquiry_cancel(x->inquiry);
-        end_inquiry(x);
-    }
+    x->error = error;
+    x->why = why;
 }
 
-static void ask_all(struct link *l, const struct sluice_stats *q)
+static void ask_all(struct link_inquiry *x)
 {
-    struct link_inquiry *x;
     struct buf question = {0};
 
-    if (l->inquiries_n == LINK_INQUIRIES_MAX) {
-        refuse(l, q, SLUICE_ERROR_LIMIT, "too many at once");
-        return;
-    }
-    x = xcalloc(1, sizeof *x);
-    *x = (struct link_inquiry){.link = l,
-                               .question = {.cid = q->cid, .scope = q->scope}};
-    list_push_back(&l->inquiries, &x->on_link);
-    l->inquiries_n++;
     buf_put_str(&question, STR("f"));
-    buf_put_str(&question, l->backend->pool->name);
+    buf_put_str(&question, x->link->backend->pool->name);
     x->inquiry = inquiry_ask(INQUIRY_POOLS, buf_str(&question), each_process,
                              all_processes, x);
     buf_fini(&question);
-    if (x->inquiry)
-        return;
-    refuse(l, q, SLUICE_ERROR_LIMIT, "too many at once");
-    end_inquiry(x);
+    if (!x->inquiry)
+        deny(x, SLUICE_ERROR_LIMIT, "too many at once");
 }
 
-static bool put_scope(struct link *l, const struct sluice_stats *q,
-                      struct buf *out)
+static void find_answer(struct link_inquiry *x)
 {
+    struct link *l = x->link;
     const struct link_client *c;
 
-    switch ((enum sluice_stats_scope)q->scope) {
+    switch ((enum sluice_stats_scope)x->question.scope) {
     case SLUICE_STATS_LINK:
-        put_link(out, l);
-        return true;
+        put_link(&x->json, l);
+        break;
     case SLUICE_STATS_PROCESS:
-        put_process(out, l);
-        return true;
+        put_process(&x->json, l);
+        break;
     case SLUICE_STATS_INSTANCE:
-        ask_all(l, q);
-        return false;
+        ask_all(x);
+        break;
     case SLUICE_STATS_CLIENT:
-        c = link_client_find(l, q->cid);
+        c = link_client_find(l, x->question.cid);
         if (c)
-            put_client(out, c);
+            put_client(&x->json, c);
         else
-            refuse(l, q, SLUICE_ERROR_NO_SUCH_CLIENT, "no such client");
-        return c != NULL;
+            deny(x, SLUICE_ERROR_NO_SUCH_CLIENT, "no such client");
+        break;
     }
-    return false;
 }
 
 int stats_on_request(struct link *l, const struct sluice_frame *f)
 {
     struct sluice_stats q;
-    struct buf json = {0};
 
     int rc = sluice_stats_get(&q, f);
     if (rc < 0)
         return rc;
-    if (put_scope(l, &q, &json))
-        send_json(l, &q, &json);
-    buf_fini(&json);
+    if (l->inquiries_n == LINK_INQUIRIES_MAX) {
+        refuse(l, &q, SLUICE_ERROR_LIMIT, "too many at once");
+        return 0;
+    }
+    struct link_inquiry *x = xcalloc(1, sizeof *x);
+    *x = (struct link_inquiry){.link = l,
+                               .question = {.cid = q.cid, .scope = q.scope}};
+    list_push_back(&l->inquiries, &x->on_link);
+    l->inquiries_n++;
+    find_answer(x);
+    answer_ready(l);
     return 0;
 }

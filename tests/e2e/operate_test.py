@@ -386,11 +386,25 @@ class StatusTest(OperateTestCase):
         self.assertEqual(len(all["processes"]), 3)
         self.assertEqual(sum(x["pools"][0]["clients"] for x in all["processes"]), 10)
         # Several at once, and more than may be.
-        b.every[0].sendall(frame(STATS_REQ, 0, aux=INSTANCE) * 9)
-        wait_for("answers", lambda: len(b.of(STATS)) + len(b.of(ERROR)) == 10)
-        self.assertGreaterEqual(len(b.of(STATS)), 5)
+        b.every[0].sendall(frame(STATS_REQ, 0, aux=INSTANCE) * 20)
+        wait_for("answers", lambda: len(b.of(STATS)) + len(b.of(ERROR)) == 21)
+        self.assertGreaterEqual(len(b.of(STATS)), 17)
         for _, _, payload, aux in b.of(ERROR):
             self.assertEqual((aux, payload[1]), (7, 0))  # LIMIT, only told
+
+    def test_answers_come_in_the_order_of_the_questions(self):
+        p, b = self.start(workers=2)
+        b.every[0].sendall(b"".join(
+            frame(STATS_REQ, cid, aux=scope)
+            for scope, cid in ((0, 0), (2, 0), (0, 0), (3, 7), (1, 0), (2, 0), (1, 0))))
+
+        def answers():
+            found = [(f[0], f[3]) for f in b.frames if f[0] in (STATS, ERROR)]
+            return len(found) == 7 and found
+
+        self.assertEqual(wait_for("answers", answers), [
+            (STATS, 0), (STATS, 2), (STATS, 0), (ERROR, 5), (STATS, 1), (STATS, 2),
+            (STATS, 1)])
 
     def test_one_that_leaves_before_the_answer(self):
         p, b = self.start(workers=2)

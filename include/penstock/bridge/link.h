@@ -40,7 +40,7 @@ enum {
                                    backend before clients are read no more */
     LINK_QUEUE_HARD = 16 << 20, /* and before it is given up */
     LINK_PREDECESSORS_MAX = 16,
-    LINK_INQUIRIES_MAX = 4,    /* STATS_REQ of all processes at a time */
+    LINK_INQUIRIES_MAX = 16,   /* STATS_REQs that wait for their answers */
     LINK_GRACE_MORE_MS = 1000, /* than a backend asked for, for its BYE */
 };
 
