@@ -44,6 +44,7 @@ static answer_fn *const answerers[] = {
     [INQUIRY_POOLS] = stats_answer,
     [INQUIRY_LIST] = roster_answer_list,
     [INQUIRY_KILL] = roster_answer_kill,
+    [INQUIRY_PUBLISH] = publish_answer,
 };
 
 static void put_head(char head[HEAD_SIZE], enum relay_kind kind, unsigned what,

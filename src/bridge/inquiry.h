@@ -21,6 +21,7 @@ enum inquiry_kind {
     INQUIRY_POOLS = 0, /* stats.c: what the pools have done */
     INQUIRY_LIST,      /* roster.c: sessions */
     INQUIRY_KILL,      /* and the end of one */
+    INQUIRY_PUBLISH,   /* publish.c: who got a message */
 };
 
 struct inquiry;

@@ -24,6 +24,8 @@ bool relay_has_others(void);
 
 /* ---- who takes it ---- */
 void publish_take(struct str all);
+/* The same for who wants to know; what became of it as four u32. */
+void publish_answer(struct str all, struct buf *out);
 void inquiry_take(struct str all);
 
 #endif

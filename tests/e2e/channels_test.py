@@ -3,6 +3,8 @@
 websocket_publish."""
 
 import asyncio
+import base64
+import json
 import os
 import subprocess
 import unittest
@@ -33,6 +35,16 @@ http {
         websocket_max_message 256k;
         location / { websocket_pass rooms; }
         location = /publish { websocket_publish rooms $arg_to; }
+        location = /guarded {
+            auth_basic "those who may";
+            auth_basic_user_file @PREFIX@/users;
+            websocket_publish rooms $arg_to;
+        }
+        location = /denied { deny all; websocket_publish rooms $arg_to; }
+        location = /small {
+            client_max_body_size 10;
+            websocket_publish rooms $arg_to;
+        }
     }
 }
 """
@@ -43,6 +55,8 @@ class Channels(PenstockTestCase):
     def setUp(self):
         super().setUp()
         self.p = self.penstock(CONFIG, start=False)
+        with open(self.p.path("users"), "w") as f:
+            f.write("me:{PLAIN}secret\n")
         for name in ("a.sock", "b.sock"):
             process = subprocess.Popen([EXAMPLE, self.p.path(name)])
             self.addCleanup(process.wait)
@@ -55,18 +69,21 @@ class Channels(PenstockTestCase):
     def url(self, path):
         return f"ws://127.0.0.1:{self.p.port()}{path}"
 
-    def publish(self, to, body, kind="text/plain", method="POST"):
-        """The status."""
+    def post(self, to, body, kind="text/plain", method="POST", at="/publish", **more):
+        """The status and the body."""
         request = urllib.request.Request(
-            self.p.url(f"/publish?to={to}"), data=body, method=method,
-            headers={"Content-Type": kind},
+            self.p.url(f"{at}?to={to}"), data=body, method=method,
+            headers={"Content-Type": kind, **more},
         )
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status
+                return answer.status, answer.read()
         except urllib.error.HTTPError as e:
             with e:
-                return e.code
+                return e.code, e.read()
+
+    def publish(self, *args, **more):
+        return self.post(*args, **more)[0]
 
     def in_a_room(self, talk, path="/red"):
         """talk(clients): a coroutine function, with all of them connected."""
@@ -132,6 +149,49 @@ class Channels(PenstockTestCase):
             for c in clients:
                 got = [int(await c.recv()) for _ in range(100)]
                 self.assertEqual(sorted(got), list(range(100)))
+
+        self.in_a_room(talk)
+
+    def test_who_asks_is_told_how_many_got_it(self):
+        async def talk(clients):
+            for body in (b"one", b"x" * 100000):
+                status, said = await asyncio.to_thread(
+                    self.post, "/red", body, Accept="text/html, application/json"
+                )
+                self.assertEqual(status, 200)
+                self.assertEqual(
+                    json.loads(said),
+                    {"matched": CLIENTS, "queued": CLIENTS, "skipped": 0,
+                     "dropped": 0, "missing": 0},
+                )
+                for c in clients:
+                    self.assertEqual(await c.recv(), body.decode())
+            _, said = await asyncio.to_thread(
+                self.post, "/empty", b"x", Accept="application/json"
+            )
+            self.assertEqual(json.loads(said)["matched"], 0)
+            self.assertEqual(self.publish("/red", b"\xff", Accept="application/json"), 400)
+
+        self.in_a_room(talk)
+
+    def test_the_usual_directives_guard_it(self):
+        me = "Basic " + base64.b64encode(b"me:secret").decode()
+
+        async def talk(clients):
+            for how, status in (
+                (dict(at="/guarded"), 401),
+                (dict(at="/guarded", Authorization="Basic bm86bm8="), 401),
+                (dict(at="/denied"), 403),
+                (dict(at="/denied", Accept="application/json"), 403),
+                (dict(at="/small"), 413),
+            ):
+                got = await asyncio.to_thread(self.publish, "/red", b"not this one", **how)
+                self.assertEqual(got, status, how)
+            for how in (dict(at="/guarded", Authorization=me), dict(at="/small")):
+                got = await asyncio.to_thread(self.publish, "/red", b"this", **how)
+                self.assertEqual(got, 202)
+                for c in clients:
+                    self.assertEqual(await c.recv(), "this")
 
         self.in_a_room(talk)
 

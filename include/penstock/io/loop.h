@@ -22,7 +22,7 @@ struct blocks;
 
 enum {
     LOOP_READ_SIZE = 128 * 1024, /* bytes asked of the kernel at once */
-    LOOP_CROWD_MAX = 256,        /* tasks of loop_defer_crowd() in one turn */
+    LOOP_CROWD_MAX = 64,         /* tasks of loop_defer_crowd() in one turn */
 };
 
 /* Something that asks to be called once; zeroed: it does not ask. */

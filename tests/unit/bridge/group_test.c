@@ -181,7 +181,10 @@ static unsigned broadcast_numbered(struct fake *b, uint32_t n, size_t size)
         broadcast(b, &(struct sluice_broadcast){.opcode = WS_BINARY,
                                                 .data = str_n(big, size),
                                                 .notify = true});
-        dropped += expect_delivered(b).dropped;
+        /* It says what became of it when it was taken, and no more. */
+        struct sluice_delivered d = expect_delivered(b);
+        assert_int_equal(d.matched, d.queued + d.skipped + d.dropped);
+        dropped += d.dropped;
     }
     free(big);
     return dropped;
