@@ -367,7 +367,7 @@ class StatusTest(OperateTestCase):
         for s in clients:
             s.close()
         wait_for("their ends", lambda: len(b.of(CLOSED)) == 20)
-        b.every[0].close()
+        b.every[0].shutdown(socket.SHUT_RDWR)
         p.wait_for_log("backend closed the link")
         pool = self.ask("/status?pool=chat")[1]["pools"][0]
         self.assertEqual((pool["clients"], pool["sessions_total"], pool["messages_in"],
@@ -409,7 +409,7 @@ class StatusTest(OperateTestCase):
     def test_one_that_leaves_before_the_answer(self):
         p, b = self.start(workers=2)
         b.every[0].sendall(frame(STATS_REQ, 0, aux=INSTANCE) * 3)
-        b.every[0].close()
+        b.every[0].shutdown(socket.SHUT_RDWR)
         self.wait_ready(p, 5)
         self.assertEqual(self.ask("/status")[0], 200)
 
