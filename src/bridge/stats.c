@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
+#include "cross.h"
 #include "inquiry.h"
 #include "serve/escape.h"
 #include "sluice/link.h"
@@ -434,6 +435,14 @@ static void ask_all(struct link_inquiry *x)
         deny(x, SLUICE_ERROR_LIMIT, "too many at once");
 }
 
+/* Also another backend's, if it could be spoken to. */
+static const struct link_client *find_client(struct link *l, uint64_t cid)
+{
+    const struct link_client *c = link_client_find(l, cid);
+    struct session *s = c ? NULL : cross_find(l, cid);
+    return s ? session_client(s) : c;
+}
+
 static void find_answer(struct link_inquiry *x)
 {
     struct link *l = x->link;
@@ -450,7 +459,7 @@ static void find_answer(struct link_inquiry *x)
         ask_all(x);
         break;
     case SLUICE_STATS_CLIENT:
-        c = link_client_find(l, x->question.cid);
+        c = find_client(l, x->question.cid);
         if (c)
             put_client(&x->json, c);
         else

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A backend that speaks to a client of another one of its pool (CROSS)."""
 
+import json
 import struct
 import unittest
 
@@ -92,6 +93,21 @@ class CrossTest(CrossTestCase):
         self.assertEqual(self.a.of(ERROR) + self.a.of(CLOSED), [])
         c.socket.close()
         wait_for("CLOSED at its own", lambda: self.b.of(CLOSED))
+
+    def test_what_it_has_done(self):
+        for cross, found in (("on", True), ("off", False)):
+            self.start(cross)
+            c, cid = self.join()
+            self.b.send(frame(TEXT, cid, b"hello"))
+            c.message()
+            self.a.send(frame(0x08, cid, aux=3))
+            wait_for("the answer", lambda: self.a.of(0x09) + self.a.of(ERROR))
+            if found:
+                told = json.loads(self.a.of(0x09)[0][2])
+                self.assertEqual((told["id"], told["messages_out"]), (cid, 1))
+            else:
+                self.assertEqual(self.a.of(ERROR)[0][3], 5)
+            self.p.stop()
 
     def test_terminate(self):
         self.start()

@@ -339,6 +339,22 @@ class SessionEventsTest(EventsTestCase):
             self.assertEqual(len(b.of(OPENED)), n)
             p.stop()
 
+    def test_terminate_resets_the_connection(self):
+        p, b = self.ready(EV_CLOSING | EV_STATE)
+        s, cid = self.join()
+        b.send(frame(TERMINATE, cid))
+        with self.assertRaises(ConnectionResetError):
+            while s.recv(100):
+                self.fail("a frame")
+            raise AssertionError("a FIN")
+        end = self.wait_of(CLOSED)[0]
+        self.assertEqual((end[3], end[2][0], b.of(CLOSE)), (1006, 2, []))
+        # Before the 101 there is a request to answer.
+        b.on_frame = lambda kind, cid, payload: (
+            b.send(frame(TERMINATE, cid)) if kind == OPEN else None)
+        s, head = self.raw(p)
+        self.assertIn(" 502 ", head)
+
     def test_http_done(self):
         def on_frame(kind, cid, payload):
             if kind == HTTP_REQ:
