@@ -8,7 +8,7 @@ from . import codec
 from .client import ConnectionClosed
 
 # What an application may have, as methods on_NAME or with @app.on("NAME").
-EVENTS = ("connect", "message", "stream", "disconnect", "reject", "ping",
+EVENTS = ("connect", "resume", "message", "stream", "disconnect", "reject", "ping",
           "pong", "state", "error", "closing")
 DECISIONS = ("accepts_origin", "choose_protocol", "verify")
 LOSSES = ("close", "hold", "hold any", "reassign")
@@ -148,7 +148,9 @@ class App:
         message, stream = hooks.get("message"), hooks.get("stream")
         await conn.accept()
         await conn.wait_opened()
-        if "connect" in hooks:
+        if conn.resumed and "resume" in hooks:
+            await finished(hooks["resume"](conn, conn.saved))
+        elif "connect" in hooks:
             await finished(hooks["connect"](conn))
         while True:
             try:

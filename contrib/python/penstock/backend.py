@@ -34,6 +34,7 @@ class Backend(Groups):
         self.boot_id = secrets.randbits(64) or 1
         self.resume_of = sockets.predecessors()
         self.stopping = False
+        self.accepting = True
         self.hooks = {}
         self._debug = bool(debug)
         self._links, self._tasks = set(), set()
@@ -160,6 +161,8 @@ class Backend(Groups):
         Returns the port, which it chooses for port 0; None without a gateway
         of ours.  gateway: see penstock.gateway.Gateway."""
         self._loop()
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            raise ValueError(f"not a port: {port!r}")
         if self.socket is None and (sockets.inherited_count()
                                     or "PENSTOCK_SOCKET" in os.environ):
             await self.start()
@@ -254,6 +257,7 @@ class Backend(Groups):
 
     def stop_accepting(self):
         """No new clients; those that are here stay."""
+        self.accepting = False
         for link in self._links:
             for app_id in link.app_ids:
                 if app_id:

@@ -156,7 +156,7 @@ class Groups:
         """One frame of a given first byte (or a mapping of fin, opcode, rsv1
         to rsv3) to all.  A whole message is a broadcast; a beginning and what
         follows it a stream; control frames and unusual bits go to the clients
-        of this process, and need `allow_raw`."""
+        of this process, these with `allow_raw`."""
         if not isinstance(head, int):
             head = _head(head)
         if not 0 <= head <= 255:
@@ -168,12 +168,27 @@ class Groups:
             await self.broadcast(text, app)
         elif kind in (1, 2) and not fin or kind == 0:
             await self._raw_piece(kind, fin, data, app)
+        elif head in (0x88, 0x89, 0x8A):
+            await self._control(kind, data, app)
         else:
-            if kind in (8, 9, 10) and (len(data) > 125 or not fin):
-                raise ValueError("not a control frame")
+            if kind in (8, 9, 10):
+                raise ValueError("control frames have no fragments")
             for conn in self.connections(app):
                 if conn.ready_state == OPEN:
                     await conn.send_raw(head, data)
+
+    async def _control(self, kind, data, app):
+        if len(data) > 125 or kind == 8 and len(data) == 1:
+            raise ValueError("not a control frame")
+        code = int.from_bytes(data[:2], "big") or None
+        for conn in self.connections(app):
+            if conn.ready_state != OPEN:
+                continue
+            if kind == 8:
+                await conn.close(code, data[2:].decode())
+            else:
+                conn._link.put(codec.frame(
+                    codec.PING if kind == 9 else codec.PONG, conn.id, data))
 
     _raw_stream = None
 

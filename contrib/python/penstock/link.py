@@ -299,7 +299,7 @@ class Link(asyncio.Protocol):
                 self.put(codec.claim(key))
         if self.backend.debug:
             self.set_log(DEBUG)
-        if not self.backend.stopping:
+        if self.backend.accepting and not self.backend.stopping:
             self.put(codec.frame(codec.READY))
 
     def _second_hello(self, flags, aux, cid, payload):

@@ -203,6 +203,37 @@ class EventsTest(BackendTestCase):
         await self.expect(("shutdown", 0))
 
 
+class ResumedTest(BackendTestCase):
+    async def test_resume_with_the_state(self):
+        seen = asyncio.Queue()
+
+        class Counter:
+            async def on_connect(self, conn):
+                conn.set_state(b"left", ack=False)
+                await conn.send("set")
+
+            async def on_resume(self, conn, state):
+                seen.put_nowait((conn.resumed, conn.state, state))
+                await conn.send("again")
+
+        def made():
+            backend = Backend("counter")
+            backend.add_application(Counter())
+            return backend
+
+        p = self.gateway()
+        first = made()
+        task = await self.serve(p, first)
+        ws = await self.connect(p)
+        self.assertEqual(await soon(ws.recv()), "set")
+        first.stop(0)
+        await soon(task)
+        await self.serve(p, made(), times=2)
+        self.assertEqual(await soon(seen.get()),
+                         (True, State.CONNECTED, b"left"))
+        self.assertEqual(await soon(ws.recv()), "again")
+
+
 class PiecesTest(BackendTestCase):
     async def client(self, p):
         """A socket after the handshake, for frames of any shape."""
@@ -460,12 +491,20 @@ class AskingTest(BackendTestCase):
         self.assertEqual((ws.close_code, ws.close_reason), (4000, "bye"))
 
     async def test_raw_needs_leave(self):
-        await self.chat()
+        backend = await self.chat()
         ws = await self.connect(self.p)
         await ws.send("x")
         await soon(ws.recv())
         with self.assertRaises(RuntimeError):
             await self.conns[0].send_raw(0x81, b"raw")
+        with self.assertRaises(RuntimeError):
+            await backend.broadcast_raw(0xC1, b"raw")
+        # What is no more than the protocol's own needs none.
+        await backend.broadcast_raw({"fin": True, "opcode": 9}, b"ping")
+        await backend.broadcast_raw({"fin": True, "opcode": 8},
+                                    b"\x03\xe9away")
+        await soon(ws.wait_closed())
+        self.assertEqual((ws.close_code, ws.close_reason), (1001, "away"))
 
     async def test_broadcast_stream(self):
         backend = await self.chat()

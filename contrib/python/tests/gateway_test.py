@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from harness import PACKAGE, soon
 import websockets
 
 from penstock import Backend
+from support.certificates import Authority
 from support.penstock import BINARY, TROUBLE, free_port, wait_for
 
 os.environ["PENSTOCK_BIN"] = os.path.abspath(BINARY)
@@ -113,6 +115,26 @@ class PrivateGatewayTest(unittest.IsolatedAsyncioTestCase):
             backend = echo_backend()
             with self.assertRaises(OSError):
                 await backend.listen("127.0.0.1", s.getsockname()[1])
+
+    async def test_what_is_no_port(self):
+        for port in (None, "80", -1, 65536):
+            with self.assertRaises(ValueError):
+                await echo_backend().listen("127.0.0.1", port)
+        with self.assertRaises(ValueError):
+            await echo_backend().listen("127.0.0.1", 0, ssl_certificate="x")
+
+    async def test_tls(self):
+        authority = Authority()
+        self.addCleanup(authority.remove)
+        authority.issue("server", "localhost")
+        port = await self.listening(
+            echo_backend(), ssl_certificate=authority.path("server.pem"),
+            ssl_certificate_key=authority.path("server.key"))
+        context = ssl.create_default_context(cafile=authority.path("ca.pem"))
+        async with websockets.connect(f"wss://127.0.0.1:{port}/", ssl=context,
+                                      server_hostname="localhost") as ws:
+            await ws.send("hi")
+            self.assertEqual(await soon(ws.recv()), "hi")
 
     async def test_no_program(self):
         before = os.environ["PENSTOCK_BIN"]
