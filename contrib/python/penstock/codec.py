@@ -328,10 +328,10 @@ def msend(cids, opcode, data, flags=0, token=0):
                  + b"".join(map(U64.pack, cids)) + data, flags, token)
 
 
-def bstream(stream, app_id, opcode, data, except_cids=(), opts=0):
+def bstream(stream, app_id, opcode, data, except_cids=(), opts=0, flags=0):
     """The beginning; the rest is frames of BSTREAM with data alone."""
     return frame(BSTREAM, stream, broadcast(
-        app_id, opcode, data, except_cids, opts)[HEAD.size:], START)
+        app_id, opcode, data, except_cids, opts)[HEAD.size:], START | flags)
 
 
 def presence_req(name, token, ids=False):

@@ -108,18 +108,21 @@ class Groups:
     # ---- many ----
 
     async def broadcast(self, message, app=None, except_=(), scope="app",
-                        report=False):
+                        report=False, compress=True):
         """To all accepted clients of the app (of all apps), at every gateway
         process; except_: connections or ids.  scope="backend": only those of
-        this process.  With report it returns a Delivered."""
+        this process.  With report it returns a Delivered.  compress=False
+        leaves it out of permessage-deflate."""
         opcode, data = payload_of(message)
         ids, opts = _ids(except_), _opts(scope)
         return await self._group(
             self._ways(app),
             lambda app_id, *how: codec.broadcast(app_id, opcode, data, ids,
-                                                 opts, *how), report)
+                                                 opts, *how),
+            report, compress)
 
-    async def publish(self, channel, message, except_=None, report=False):
+    async def publish(self, channel, message, except_=None, report=False,
+                      compress=True):
         """To the members of a channel, of every backend of the pool."""
         opcode, data = payload_of(message)
         name = codec.channel(channel)
@@ -129,9 +132,10 @@ class Groups:
         return await self._group(
             self._ways(None, codec.F_CHANNELS),
             lambda _, *how: codec.publish(name, opcode, data,
-                                          ids[0] if ids else 0, *how), report)
+                                          ids[0] if ids else 0, *how),
+            report, compress)
 
-    async def send_many(self, clients, message, report=False):
+    async def send_many(self, clients, message, report=False, compress=True):
         """One message to several clients (connections or ids)."""
         opcode, data = payload_of(message)
         wanted, waiting = _ids(clients), []
@@ -143,14 +147,16 @@ class Groups:
             for at in range(0, len(ids), max(room, 1)):
                 waiting.append(self._put_group(
                     link, lambda *how: codec.msend(
-                        ids[at:at + room], opcode, data, *how), report))
+                        ids[at:at + room], opcode, data, *how),
+                    report, compress))
         return await self._reported(waiting, report)
 
     def broadcast_stream(self, app=None, binary=False, except_=(),
-                         scope="app"):
+                         scope="app", compress=True):
         """A message in pieces to all who are there when it begins:
         async with backend.broadcast_stream() as s: await s.send(piece)."""
-        return BroadcastStream(self, app, binary, _ids(except_), _opts(scope))
+        return BroadcastStream(self, app, binary, _ids(except_), _opts(scope),
+                               compress)
 
     async def broadcast_raw(self, head, message=b"", app=None):
         """One frame of a given first byte (or a mapping of fin, opcode, rsv1
@@ -220,19 +226,19 @@ class Groups:
             found.append((link, app_id))
         return found
 
-    async def _group(self, ways, build, report):
+    async def _group(self, ways, build, report, compress):
         return await self._reported([
-            self._put_group(link, lambda *how: build(app_id, *how), report)
+            self._put_group(link, lambda *how: build(app_id, *how), report,
+                            compress)
             for link, app_id in ways], report)
 
     @staticmethod
-    def _put_group(link, build, report):
-        if not report:
-            data = build(0, 0)
-            link.put_group(data, len(data) - codec.HEAD.size)
-            return None
-        token, answer = link.expect()
-        data = build(codec.NOTIFY, token)
+    def _put_group(link, build, report, compress):
+        flags, token, answer = 0 if compress else codec.NOCOMPRESS, 0, None
+        if report:
+            token, answer = link.expect()
+            flags |= codec.NOTIFY
+        data = build(flags, token)
         link.put_group(data, len(data) - codec.HEAD.size)
         return answer
 

@@ -45,8 +45,9 @@ class BroadcastStream:
     """What Backend.broadcast_stream() makes: one message in pieces, to those
     who are there when its first piece is sent."""
 
-    def __init__(self, backend, app, binary, except_ids, opts):
+    def __init__(self, backend, app, binary, except_ids, opts, compress=True):
         self._backend, self._app = backend, app
+        self._flags = 0 if compress else codec.NOCOMPRESS
         self._opcode = 2 if binary else 1
         self._except, self._opts = except_ids, opts
         self._links = None  # link -> the stream's id
@@ -98,4 +99,5 @@ class BroadcastStream:
                 raise RuntimeError("the gateway has no streams for groups")
             stream = self._links[link] = self._backend._next_stream()
             link.put_group(codec.bstream(stream, app_id, self._opcode, data,
-                                         self._except, self._opts), len(data))
+                                         self._except, self._opts,
+                                         self._flags), len(data))

@@ -450,6 +450,26 @@ class AskingTest(BackendTestCase):
         with self.assertRaises(GatewayError):
             await soon(self.conns[0].stats())
 
+    async def test_groups_without_compression(self):
+        backend = await self.chat(http="websocket_deflate on min=1;")
+        ws = await self.connect(self.p)
+        await ws.send("x")
+        await soon(ws.recv())
+        conn, = self.conns
+        text = "y" * 20000
+        sizes = []
+        for compress in (True, False):
+            for send, *to in ((conn.send,), (backend.broadcast,),
+                              (backend.publish, "room"),
+                              (backend.send_many, [conn])):
+                before = (await soon(conn.stats()))["bytes_out"]
+                await send(*to, text, compress=compress)
+                self.assertEqual(await soon(ws.recv()), text)
+                sizes.append((await soon(conn.stats()))["bytes_out"]
+                             - before)
+        self.assertLess(max(sizes[:4]), 1000)
+        self.assertGreater(min(sizes[4:]), 20000)
+
     async def test_flushed_and_buffered(self):
         await self.chat()
         ws = await self.connect(self.p)
@@ -521,7 +541,8 @@ class AskingTest(BackendTestCase):
             await s.send(large)
         for ws in clients:
             self.assertEqual(await soon(ws.recv()), "one two " + large)
-        async with backend.broadcast_stream(self.handler, binary=True) as s:
+        async with backend.broadcast_stream(self.handler, binary=True,
+                                            compress=False) as s:
             await s.send(b"bytes")
             with self.assertRaises(TypeError):
                 await s.send("text")
