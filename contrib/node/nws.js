@@ -210,12 +210,24 @@ class Server extends EventEmitter {
         if (c && c.listenerCount('error') > 0) c.emit('error', error);
       },
       left: (conn) => conn.data.end(false),
+      ...this.watching(),
       close: (conn, code, reason, cause) => {
         const c = conn.data;
         if (cause === CAUSE_IDLE) c.emit('timeout');
         c.end(cause === CAUSE_REJECTED || cause === CAUSE_ACCEPT_TIMEOUT);
       },
     });
+  }
+
+  // What is before there is a client, for who listened for it before listen().
+  watching() {
+    const more = {};
+    if (this.listenerCount('stream') > 0)
+      more.conn = (event) => this.emit('stream', event);
+    if (this.listenerCount('rejected') > 0)
+      more.clientError = (event) =>
+        this.emit('rejected', { ...event, url: event.target });
+    return more;
   }
 
   opening(conn) {
@@ -293,11 +305,12 @@ class Server extends EventEmitter {
   // Who is not connected gets nothing.
   send(id, message) {
     const conn = this.place.find(id);
-    if (conn && conn.data) conn.data.write(message);
+    if (conn) conn.data.write(message);
+    else this.place.toStranger(id, String(message));
   }
 
-  // To all, of every process; options: except (a connection), scope 'backend'
-  // (those of this process).
+  // To all, of every process and backend; options: except (a connection), scope
+  // 'backend' (those of this process).
   broadcast(message, { except, scope } = {}) {
     broadcast(this.backend, String(message), { app: this.app,
       except: except && except.conn, ownOnly: scope === 'backend' });

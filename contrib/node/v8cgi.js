@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 'use strict';
 // The API of the `websocket` module of v8cgi (TeaJS).
-const { Place, isHixie, ABNORMAL } = require('./lib/facade');
+const fs = require('fs');
+const { Place, idOf, isHixie, ABNORMAL } = require('./lib/facade');
 const { Coalescer } = require('./lib/coalesce');
 const { OPEN } = require('./lib/flow');
 
@@ -94,7 +95,11 @@ class Server {
   // Strings leave as text, Buffers as binary.  Who is not there gets nothing.
   send(clientId, data) {
     const conn = this.place.find(clientId);
-    if (!conn) return;
+    if (!conn) {
+      this.coalescer.flush();
+      this.place.toStranger(clientId, data);
+      return;
+    }
     if (!Buffer.isBuffer(data) && !ArrayBuffer.isView(data))
       data = String(data);
     else if (isHixie(conn.request.version)) {
@@ -107,8 +112,13 @@ class Server {
 
   disconnect(clientId, code = 1000, message = '') {
     const conn = this.place.find(clientId);
-    if (!conn || conn.readyState !== OPEN) return;
     this.coalescer.flush();
+    if (!conn) {
+      const id = idOf(clientId);
+      if (id) this.backend.disconnect(id, code, message);
+      return;
+    }
+    if (conn.readyState !== OPEN) return;
     conn.close(code, message);
     conn.data = [code, message];
   }
@@ -129,8 +139,9 @@ class Server {
         for (const app of this.idlers) app.onidle();
       }, this.options.idle).unref();
     const { certificate, privateKey } = this.options;
-    await this.place.run({ host: this.ip, port: this.port, certificate,
-      privateKey });
+    await this.place.run({ host: this.ip, port: this.port,
+      tls: certificate ? { cert: fs.readFileSync(certificate),
+        key: fs.readFileSync(privateKey || certificate) } : undefined });
     return this;
   }
 

@@ -6,20 +6,14 @@ const { Backend } = require('./backend');
 const { attach } = require('../http');
 const { sessionOf } = require('./upgrade');
 
-// What programs of their time met; the facades narrow it.
-const GATEWAY = { origin: 'any' };
 const GROUP_MAX = 16000; // fits into a frame of any gateway
 const ABNORMAL = 1006;
 const VERSION_NAMES = { 75: 'draft75', 76: 'draft76', 7: 'hybi-07',
   8: 'hybi-08', 13: 'rfc6455' };
 
+// Of a client, as the facades give it out; 0: that is none.
+const idOf = (id) => /^\d{1,16}$/.test(String(id)) ? Number(id) : 0;
 const isHixie = (version) => version === 75 || version === 76;
-
-// A gateway started us, or its configuration names our socket.
-function hasGateway(options) {
-  return Boolean(options.backend || options.socket || options.fd !== undefined ||
-    process.env.PENSTOCK_SOCKET || process.env.LISTEN_FDS);
-}
 
 // A facade's server on a backend of its own, or on one of yours.
 class Place {
@@ -46,14 +40,13 @@ class Place {
     return app;
   }
 
-  // Attaches to the gateway that there is; else one is started that listens
-  // there.
+  // At `socket`, or the gateway that the environment names; else one is started
+  // that listens there.
   async run(where) {
     if (!this.own) return;
-    if (hasGateway(this.options) || where === undefined)
-      await this.backend.run(this.options.socket || undefined);
-    else
-      await this.backend.listen({ ...where, gateway: GATEWAY });
+    const { socket, gateway } = this.options;
+    if (socket) await this.backend.run(socket);
+    else await this.backend.listen({ ...where, port: where.port || 0, gateway });
   }
 
   address() {
@@ -74,9 +67,17 @@ class Place {
     for (const app of this.apps) yield* this.backend.conns(app);
   }
 
+  // Another backend's client, at the same pool; who is not there gets nothing.
+  toStranger(id, data) {
+    const n = idOf(id);
+    if (n && !this.backend.find(n))
+      this.backend.send(n, typeof data === 'string' || Buffer.isBuffer(data) ||
+        ArrayBuffer.isView(data) ? data : String(data));
+  }
+
   find(id) {
-    const conn = /^\d{1,16}$/.test(String(id))
-      ? this.backend.find(Number(id)) : null;
+    const n = idOf(id);
+    const conn = n ? this.backend.find(n) : null;
     return conn && this.apps.includes(conn.app) ? conn : null;
   }
 }
@@ -161,6 +162,5 @@ function warn(text) {
   process.emitWarning(text, 'PenstockWarning');
 }
 
-module.exports = { Place, broadcast, messageOf, onUpgrade, isAlone, refuse,
-  warn, isHixie, isStream, hasGateway, ABNORMAL,
-  VERSION_NAMES };
+module.exports = { Place, broadcast, messageOf, idOf, onUpgrade, isAlone, refuse,
+  warn, isHixie, isStream, ABNORMAL, VERSION_NAMES };

@@ -3,11 +3,15 @@
 // The examples, each spawned by the real gateway (env PENSTOCK: its program),
 // with clients of every version.
 const assert = require('assert');
+const { execFile } = require('child_process');
 const fs = require('fs');
+const path = require('path');
+const { promisify } = require('util');
 const { test } = require('node:test');
 const { BINARY, gateway } = require('./support');
 const { ALL, VERSIONS, speak } = require('./drafts');
 
+const run = promisify(execFile);
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
 
 // Clients of all versions at the example.
@@ -118,4 +122,19 @@ test('v8cgi-echo-all', { skip }, async (t) => {
       assert.strictEqual(got, `to all from ${i}`);
     }
   }
+});
+
+// What others wrote, in their time or since: ws 0.4, websocket, faye-websocket
+// and websocket-client, which are as old as the versions that they speak.
+const PEERS = path.join(__dirname, '../../../tests/e2e/node');
+const haveThem = fs.existsSync(path.join(PEERS, 'node_modules/websocket-client'));
+
+test('ws04-echo and clients that others wrote', { skip: skip || (haveThem
+  ? false : 'their npm packages are not installed') }, async (t) => {
+  const g = await gateway(t, { location: ALL, pool: `spawn ${process.execPath} ${
+    require.resolve('../examples/ws04-echo.js')};` });
+  await g.ready();
+  const { stdout } = await run(process.execPath, [
+    path.join(PEERS, 'drafts.js'), `ws://127.0.0.1:${g.port}/ws`]);
+  assert.strictEqual(stdout, '');
 });

@@ -6,7 +6,7 @@ const http = require('http');
 const { once } = require('events');
 const { test } = require('node:test');
 const nws = require('../nws');
-const { BINARY, gateway, until, Client } = require('./support');
+const { BINARY, directory, gateway, until, Client } = require('./support');
 const { ALL, VERSIONS, ORIGIN, speak } = require('./drafts');
 
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
@@ -307,3 +307,85 @@ test('A15, 1.x: a timeout closes', { skip }, async (t) => {
   await until('the end', () => all[0].length === 6);
   assert.deepStrictEqual(all[0].slice(3), ['timeout', '5,4', 'close']);
 });
+
+test('A31, A3, 1.16: stream, and handshakes that the gateway refused', { skip },
+  async (t) => {
+    const events = [];
+    const dir = directory(t);
+    const { g } = await start(t, {}, (s) => {
+      s.on('stream', (event) => events.push(event));
+      s.on('rejected', (event) => events.push(event));
+    }, { dir, pool: `server unix:${dir}/b.sock; conn_events on;`,
+      location: 'websocket_versions 13; websocket_origin any;' });
+    events.length = 0;
+    await speak(t, g.port, 13);
+    assert.strictEqual((await speak(t, g.port, 76)).status, 426);
+    await until('the events', () => events.length === 3);
+    assert.deepStrictEqual([events[0].remoteAddress, events[0].secure,
+      typeof events[0].remotePort, events[0].localPort, events[0].listener],
+    ['127.0.0.1', false, 'number', g.port, 0]);
+    assert.deepStrictEqual([events[2].url, events[2].remoteAddress],
+      ['/ws', '127.0.0.1']);
+  });
+
+test('1.9 1.13 1.17: listen(port, host), a gateway of its own', { skip },
+  async (t) => {
+    process.env.PENSTOCK_BIN = BINARY;
+    const server = nws.createServer({ signals: false });
+    t.after(() => server.backend.close(0));
+    let streams = 0;
+    server.on('stream', () => streams++);
+    let called = 0;
+    server.listen(0, '127.0.0.1', () => called++);
+    await once(server, 'listening');
+    assert.strictEqual(called, 1);
+    const { port } = server.address();
+    server.on('connection', (c) => c.write(`hello ${c.version}`));
+    const clients = [];
+    for (const version of VERSIONS) {
+      const c = await speak(t, port, version, '/any');
+      assert.match(await c.message(), /^hello (draft|hybi|rfc)/);
+      clients.push(c);
+    }
+    await until('the connections', () => streams >= 4);
+    const second = nws.createServer({ signals: false });
+    t.after(() => second.backend.close(0));
+    second.listen(port, '127.0.0.1');
+    const [e] = await once(second, 'error');
+    assert.strictEqual(e.code, 'EADDRINUSE');
+    const closed = new Promise((resolve) => server.close(resolve));
+    for (const c of clients) c.close();
+    await closed;
+    await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
+  });
+
+test('A33: broadcast reaches the clients of other backends, or not', { skip },
+  async (t) => {
+    const dir = directory(t);
+    const g = await gateway(t, { dir, location: ALL,
+      pool: `server unix:${dir}/b0.sock; server unix:${dir}/b1.sock;` });
+    const conns = [];
+    const servers = [0, 1].map((n) => {
+      const server = nws.createServer({ socket: `${dir}/b${n}.sock`,
+        signals: false });
+      server.on('connection', (c) => conns.push([n, c]));
+      t.after(() => server.backend.close(0));
+      return server.listen();
+    });
+    await until('both', () => g.log().split('backend is ready').length > 2);
+    const clients = [];
+    while (new Set(conns.map(([n]) => n)).size < 2) {
+      clients.push(await speak(t, g.port, VERSIONS[clients.length % 4]));
+      await until('the client', () => conns.length === clients.length);
+    }
+    servers[0].broadcast('to all');
+    for (const c of clients) assert.strictEqual(await c.message(), 'to all');
+    servers[0].broadcast('to mine', { scope: 'backend' });
+    conns[0][1].broadcast('not to me');
+    servers[1].send(conns[0][1].id, 'to one');
+    for (const [i, c] of clients.entries()) {
+      if (conns[i][0] === 0)
+        assert.strictEqual(await c.message(), 'to mine');
+      assert.strictEqual(await c.message(), i === 0 ? 'to one' : 'not to me');
+    }
+  });

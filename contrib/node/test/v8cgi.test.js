@@ -2,9 +2,12 @@
 'use strict';
 // penstock/v8cgi, behind the real gateway (env PENSTOCK: its program).
 const assert = require('assert');
+const { execFileSync } = require('child_process');
+const { once } = require('events');
+const { connect } = require('tls');
 const { test } = require('node:test');
 const { Server, Application } = require('../v8cgi');
-const { BINARY, gateway, until } = require('./support');
+const { BINARY, directory, gateway, until } = require('./support');
 const { ALL, VERSIONS, ORIGIN, speak } = require('./drafts');
 
 const skip = BINARY ? false : 'PENSTOCK does not name a gateway';
@@ -227,6 +230,79 @@ test('0.3, A30: setDebug prints what happens', { skip }, async (t) => {
   server.setDebug(false);
   assert.strictEqual(server.debug, false);
 });
+
+test('0.1, 0.2, 0.7: a gateway of its own, with TLS too', { skip },
+  async (t) => {
+    process.env.PENSTOCK_BIN = BINARY;
+    const dir = directory(t);
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes',
+      '-keyout', `${dir}/key.pem`, '-out', `${dir}/cert.pem`, '-days', '1',
+      '-subj', '/CN=localhost'], { stdio: 'ignore' });
+    for (const tls of [false, true]) {
+      const server = new Server('127.0.0.1', 0, { nodelay: false, signals: false,
+        ...(tls && { certificate: `${dir}/cert.pem`,
+          privateKey: `${dir}/key.pem` }) });
+      t.after(() => server.close(0));
+      server.addApplication({ onconnect: (id) => server.send(id, 'hello') });
+      await server.run();
+      const { port } = server.address();
+      if (tls) {
+        const socket = connect({ port, host: '127.0.0.1',
+          rejectUnauthorized: false });
+        await once(socket, 'secureConnect');
+        socket.write('GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n' +
+          'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+        let got = '';
+        socket.on('data', (d) => { got += d.toString('latin1'); });
+        await until('the message', () => got.endsWith('hello'));
+        socket.destroy();
+      } else {
+        for (const version of VERSIONS)
+          assert.strictEqual(
+            await (await speak(t, port, version, '/x')).message(), 'hello');
+      }
+      await server.close(0);
+    }
+  });
+
+test('A32, 0.5 0.6: clients of another backend of the pool', { skip },
+  async (t) => {
+    const dir = directory(t);
+    const g = await gateway(t, { dir, location: ALL,
+      pool: `server unix:${dir}/b0.sock; server unix:${dir}/b1.sock;` });
+    const ids = [];
+    const gone = [];
+    const servers = [0, 1].map((n) => {
+      const server = new Server('127.0.0.1', 0,
+        { socket: `${dir}/b${n}.sock`, signals: false });
+      server.addApplication({ onconnect: (id) => ids.push([n, id]),
+        ondisconnect: (id, code) => gone.push([n, id, code]) });
+      t.after(() => server.close(0));
+      return server;
+    });
+    await Promise.all(servers.map((s) => s.run()));
+    await until('both', () => g.log().split('backend is ready').length > 2);
+    const clients = [];
+    while (new Set(ids.map(([n]) => n)).size < 2) {
+      clients.push(await speak(t, g.port, 13));
+      await until('the client', () => ids.length === clients.length);
+    }
+    for (const [i, [n, id]] of ids.entries()) {
+      servers[1 - n].send(id, 'from the other');
+      servers[1 - n].send(id, Buffer.from('and binary'));
+      assert.strictEqual(await clients[i].message(), 'from the other');
+      assert.deepStrictEqual(await clients[i].message(),
+        Buffer.from('and binary'));
+    }
+    const [n, id] = ids[0];
+    servers[1 - n].disconnect(id, 4005, 'go');
+    assert.deepStrictEqual(await clients[0].message(),
+      { code: 4005, reason: 'go' });
+    clients[0].close(4005);
+    await until('the end', () => gone.length === 1);
+    assert.deepStrictEqual(gone[0].slice(0, 2), [n, id]);
+  });
 
 test('0.1: what is wrong is thrown', () => {
   const server = new Server();

@@ -3,6 +3,7 @@
 // penstock/ws04, behind the real gateway (env PENSTOCK: its program).
 const assert = require('assert');
 const http = require('http');
+const net = require('net');
 const path = require('path');
 const { once } = require('events');
 const { Readable } = require('stream');
@@ -480,6 +481,42 @@ test('a port of its own: 2.1 2.2 2.3 2.9', { skip }, async (t) => {
   await once(server, 'close');
   await until('no listener', () => fetch(`http://127.0.0.1:${port}/`)
     .then(() => false, () => true));
+});
+
+test('2.15: new WebSocket(address) is the client that there is', (t) => {
+  const before = globalThis.WebSocket;
+  globalThis.WebSocket = class { constructor(...args) { this.args = args; } };
+  t.after(() => { globalThis.WebSocket = before; });
+  const c = new WebSocket('ws://localhost:1/', { protocol: 'x' });
+  assert.ok(!(c instanceof WebSocket));
+  if (c.args) assert.deepStrictEqual(c.args, ['ws://localhost:1/', 'x']);
+  else c.on('error', () => {}); // the npm package ws is installed here
+});
+
+test('A26: a socket that no gateway has', () => {
+  const server = new Server({ noServer: true });
+  try {
+    server.handleUpgrade({ method: 'GET', url: '/', headers: {} },
+      new net.Socket(), Buffer.alloc(0), () => {});
+    assert.ok(server._peer, 'the npm package ws is installed here');
+  } catch (e) {
+    assert.strictEqual(e.code, 'ERR_NOT_BRIDGED');
+  }
+});
+
+test('2.x: messages that come with the handshake', { skip }, async (t) => {
+  const { g, server } = await start(t);
+  const got = [];
+  server.on('connection', (ws) => ws.on('message', (data) => got.push(data)));
+  const socket = net.connect(g.port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.write(Buffer.concat([Buffer.from('GET /ws HTTP/1.1\r\nHost: a\r\n' +
+    'Upgrade: websocket\r\nConnection: Upgrade\r\n' +
+    'Sec-WebSocket-Version: 13\r\n' +
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'),
+  Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69])]));
+  await until('the message', () => got.length === 1);
+  assert.deepStrictEqual(got, ['hi']);
 });
 
 // The package whose API this is, as a client.
