@@ -404,6 +404,37 @@ const SCENES = {
     s.note(res.status, await res.text(), res.headers.get('content-type'));
   },
 
+  async 'what is no handshake'(s) {
+    await s.serve();
+    const all = { Connection: 'Upgrade', Upgrade: 'websocket',
+      'Sec-WebSocket-Version': 13,
+      'Sec-WebSocket-Key': 'MDEyMzQ1Njc4OWFiY2RlZg==' };
+    const hixie = { 'Sec-WebSocket-Key1': '4 @1  46546xW%0l 1 5',
+      'Sec-WebSocket-Key2': '12998 5 Y3 1  .P00', Origin: 'http://o' };
+    for (const [method, change] of [['POST', {}],
+      ['GET', { 'Sec-WebSocket-Key': undefined,
+        'Sec-WebSocket-Version': undefined }],
+      ['GET', { 'Sec-WebSocket-Key': 'P5l8BJcZwRc=' }],
+      ['GET', { 'Sec-WebSocket-Version': undefined }],
+      ['GET', { 'Sec-WebSocket-Version': 7 }],
+      ['GET', { 'Sec-WebSocket-Protocol': 'foo;bar' }],
+      ['GET', { 'Sec-WebSocket-Protocol': 'a, a' }],
+      ['GET', { 'Sec-WebSocket-Key': undefined,
+        'Sec-WebSocket-Version': undefined, ...hixie }]]) {
+      const headers = Object.fromEntries(Object.entries({ ...all, ...change })
+        .filter(([, value]) => value !== undefined));
+      const req = http.request({ host: '127.0.0.1', port: s.port, method,
+        headers, agent: false });
+      req.flushHeaders();
+      if (headers['Sec-WebSocket-Key1'])
+        req.write(Buffer.alloc(8, 'x'));
+      const [res] = await once(req, 'response');
+      res.resume();
+      s.note(res.statusCode);
+      req.destroy();
+    }
+  },
+
   async 'what is too large'(s) {
     await s.serve({ maxPayload: 1000 });
     const [c, ws] = await s.pair();

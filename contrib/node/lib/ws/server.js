@@ -17,7 +17,7 @@ const { WebSocket, SINK, levelOf } = require('./socket');
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455 section 1.3
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const VERSIONS = [7, 8, 13];
+const VERSIONS = [8, 13]; // of `ws`
 const FOREVER = 2 ** 31 - 1;
 const MESSAGE_MAX = 2 ** 31; // of a private gateway
 const RUNNING = 0, CLOSING = 1, CLOSED = 2;
@@ -164,7 +164,6 @@ class WebSocketServer extends EventEmitter {
       return;
     }
     const { headers } = req;
-    const version = Number(headers['sec-websocket-version']);
     const key = headers['sec-websocket-key'];
     const no = (text, status = 400, fields = {}) =>
       this._refuse(req, socket, status, text, fields);
@@ -173,9 +172,9 @@ class WebSocketServer extends EventEmitter {
     } else if (!headers.upgrade ||
         headers.upgrade.toLowerCase() !== 'websocket') {
       no('Invalid Upgrade header');
-    } else if (key === undefined || !KEY.test(key)) {
+    } else if (key === undefined || !KEY.test(key) || isHixie(socket)) {
       no('Missing or invalid Sec-WebSocket-Key header');
-    } else if (!VERSIONS.includes(version)) {
+    } else if (!hasVersion(req, socket)) {
       no('Missing or invalid Sec-WebSocket-Version header', 400,
         { 'Sec-WebSocket-Version': '13, 8' });
     } else if (!this.shouldHandle(req)) {
@@ -309,6 +308,22 @@ class WebSocketServer extends EventEmitter {
       callback(ws, req);
     });
   }
+}
+
+// Whose gateway it is says which versions may come; a private one lets all in,
+// and `ws` has two.
+const ofPrivate = (socket) => {
+  const conn = sessionOf(socket);
+  return conn !== null && conn.backend.gateway !== null;
+};
+
+function isHixie(socket) {
+  return ofPrivate(socket) && sessionOf(socket).request.version >= 75;
+}
+
+function hasVersion(req, socket) {
+  const version = Number(req.headers['sec-websocket-version']);
+  return VERSIONS.includes(version) || (version === 7 && !ofPrivate(socket));
 }
 
 function peerOf(server, Peer) {
