@@ -207,14 +207,14 @@ static void tell_done(struct exchange *x, bool complete)
     link_send_scratch(x->link);
 }
 
-static bool wants_done(const struct exchange *x)
+bool exchange_wants_done(const struct exchange *x)
 {
     return x->app && x->app->event_mask & SLUICE_EVENT_HTTP_DONE;
 }
 
 void exchange_given_up(struct exchange *x)
 {
-    if (wants_done(x))
+    if (exchange_wants_done(x))
         tell_done(x, false);
     link_client_unbind(exchange_client(x));
     end_request(x, 502);
@@ -237,7 +237,7 @@ static void on_done(struct request *r)
     x->state = EXCHANGE_OVER;
     if (!answered)
         reset(x, SLUICE_ERROR_NO_SUCH_CLIENT, "client left");
-    else if (wants_done(x)) {
+    else if (exchange_wants_done(x)) {
         tell_done(x, !r->aborted && !r->truncated);
         link_client_unbind(exchange_client(x));
     } else if (!x->body_sent) {

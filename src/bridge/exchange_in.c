@@ -139,7 +139,7 @@ void exchange_on_body(struct request *r, const uint8_t *p, size_t n, bool last)
 {
     struct exchange *x = r->handler_state;
 
-    if (!x || !x->link || x->body_ended)
+    if (!x || !x->link || x->body_ended || x->state >= EXCHANGE_ANSWERED)
         return;
     x->body_ended = last;
     if (x->pending.n) {

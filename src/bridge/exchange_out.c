@@ -51,12 +51,18 @@ static int take_fields(struct exchange *x, struct str tlvs)
     return 0;
 }
 
-/* All of the response was given to the request. */
+/* All of the response was given to the request.  Who wants to hear whether it
+ * left whole hears it when it has. */
 static void answered(struct exchange *x)
 {
+    struct request *r = x->request;
+
     x->state = EXCHANGE_ANSWERED;
     exchange_await(x);
-    request_finish(x->request, VERDICT_DONE);
+    if (exchange_wants_done(x) && request_is_leaving(r))
+        r->blocked = true;
+    else
+        request_finish(r, VERDICT_DONE);
 }
 
 static int take_head(struct exchange *x, const struct sluice_frame *f)
@@ -183,6 +189,10 @@ void exchange_on_drain(struct request *r)
     if (!x)
         return;
     r->blocked = false;
+    if (x->state == EXCHANGE_ANSWERED) {
+        request_finish(r, VERDICT_DONE);
+        return;
+    }
     give_credit(x, true);
     exchange_await(x);
 }
@@ -248,6 +258,12 @@ int exchange_take(struct exchange *x, const struct sluice_frame *f)
 {
     enum sluice_type type = f->header.type;
 
+    /* Only the client has not got all of it yet. */
+    if (x->state >= EXCHANGE_ANSWERED) {
+        if (x->link)
+            x->link->strays++;
+        return 0;
+    }
     if (type == SLUICE_HTTP_BODY)
         return take_body(x, f);
     if (type == SLUICE_HTTP_RES)

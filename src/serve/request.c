@@ -107,6 +107,11 @@ void request_send_interim(struct request *r, unsigned status,
         r->wire->interim(r, status, fields, n);
 }
 
+bool request_is_leaving(const struct request *r)
+{
+    return r->main == r && stream_queued(r->client->stream) > 0;
+}
+
 void request_send_continue(struct request *r)
 {
     r = r->main;

@@ -201,6 +201,29 @@ class BackendPass(BridgeTestCase):
         self.assertTrue(complete)
         self.assertGreater(n, 50)
 
+    def test_done_waits_until_the_client_has_it(self):
+        p, b = self.answering(
+            lambda cid: response(cid, 200, more=True),
+            *[lambda cid: frame(HTTP_BODY, cid, bytes(60000), MORE)] * 400,
+            lambda cid: frame(HTTP_BODY, cid),
+            backend="reply_window 32m; link_window 64m 64m;",
+        )
+        for leave in (True, False):
+            s = Raw(p.port(), small=True)
+            self.addCleanup(s.close)
+            s.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            s.s.recv(1000)
+            time.sleep(0.5)
+            self.assertEqual(b.of(HTTP_DONE), [])
+            if leave:
+                s.close()
+            while not leave and s.s.recv(1 << 20):
+                pass
+            done = wait_for("HTTP_DONE", lambda: b.of(HTTP_DONE))
+            self.assertEqual((len(done), done[0][2][8]), (1, not leave))
+            self.assertEqual(b.of(HTTP_RESET), [])
+            b.frames.clear()
+
     def test_a_client_that_leaves_is_told(self):
         p, b = self.scripted(lambda *_: None)
         s = Raw(p.port())

@@ -66,6 +66,8 @@ void exchange_given_up(struct exchange *x);
 void exchange_let_go(struct exchange *x);
 /* Its link is gone. */
 void exchange_lost(struct exchange *x);
+/* EV_HTTP_DONE. */
+bool exchange_wants_done(const struct exchange *x);
 /* Wait for the backend from now on, or not at all. */
 void exchange_await(struct exchange *x);
 

@@ -260,6 +260,10 @@ int request_named_location(struct request *r, struct str name);
  */
 void request_expect_raw(struct request *r, size_t n);
 
+/* Is some of what was sent still here?  (on_drain, when r->blocked is set: it
+ * has left.)  Never of a subrequest. */
+bool request_is_leaving(const struct request *r);
+
 /* Stop and go on reading the request body. */
 void request_pause_body(struct request *r);
 void request_resume_body(struct request *r);

@@ -126,6 +126,11 @@ void request_resume_body(struct request *r)
     r->body_paused = false;
 }
 
+bool request_is_leaving(const struct request *r)
+{
+    return CONTAINER(r, const struct paper, r)->full;
+}
+
 void request_send_continue(struct request *r)
 {
     r->continue_sent = true;
