@@ -336,6 +336,31 @@ class AllocationTest(BridgeTestCase):
                       "300 messages", flush=True)
                 self.assertLess(spent, 10)  # a timer, a log line
 
+    def test_a_broadcast_allocates_nothing_for_each_client(self):
+        p = self.penstock(CONFIG % ("access_log off;", ""), start=False)
+        counts = self.shim(p)
+        b = Backend(p.path("echo.sock"))
+        self.addCleanup(b.stop)
+        p.start()
+        self.wait_ready(p)
+        (pid,) = p.workers()
+        clients = [Client(p.port()) for _ in range(100)]
+        for c in clients:
+            self.addCleanup(c.socket.close)
+        wait_for("sessions", lambda: len(b.of(OPEN)) == len(clients))
+        head = struct.pack("<BBHHHI", 2, 0, 0, 0, 0, 0)
+        for i in range(120):
+            if i == 20:
+                spent = self.count(counts, pid)
+            # Small ones are copied, large ones referred to.
+            b.send(frame(BROADCAST, 0, head + bytes(20000 if i % 2 else 300)))
+            for c in clients:
+                self.assertEqual(len(c.message()[1]), 20000 if i % 2 else 300)
+        spent = self.count(counts, pid) - spent
+        print(f"100 broadcasts to 100 clients: {spent} allocations", flush=True)
+        # What is encoded once for all of them, and a timer or a log line.
+        self.assertLess(spent, 400)
+
     def test_messages_allocate_nothing(self):
         p, counts, pid = self.begin()
         clients = [Client(p.port()) for _ in range(10)]
