@@ -103,8 +103,6 @@ static int refuse_malformed(struct request *r,
     }
     if (status == 405)
         response_add(r, STR("Allow"), STR("GET"));
-    if (status == 400)
-        r->keep_alive = false;
     return refused(
         r, conf, status,
         status == 426 ? SLUICE_ERROR_VERSION : SLUICE_ERROR_HANDSHAKE, why);
@@ -242,6 +240,8 @@ int bridge_upgrade(struct request *r)
     struct ws_handshake *hs = arena_calloc(r->arena, sizeof *hs);
     int rc = check_all(r, conf, &q, hs);
     if (rc) {
+        /* It is a request like any other, and the next one may follow. */
+        r->well_framed = !q.has_body;
         /* Eight bytes follow that are no request. */
         if (q.key1_count || q.key2_count)
             r->keep_alive = false;

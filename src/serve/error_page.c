@@ -121,10 +121,11 @@ static int answer_with(struct request *r, const struct error_page *page,
     return request_redirect_internally(r, uri, page->args);
 }
 
-static bool must_close(unsigned status)
+static bool must_close(const struct request *r, unsigned status)
 {
     switch (status) {
     case 400:
+        return !r->well_framed;
     case 413:
     case 414:
     case 494:
@@ -142,7 +143,7 @@ static bool must_close(unsigned status)
 
 int error_page_answer(struct request *r, unsigned status)
 {
-    if (must_close(status))
+    if (must_close(r, status))
         r->keep_alive = false;
     if (status == 444)
         return 499; /* nginx's "close without a word" */

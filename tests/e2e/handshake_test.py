@@ -156,6 +156,48 @@ class RequestTest(SharedGatewayTestCase):
         c = self.ask(request="GET /ws HTTP/1.0")
         self.assertEqual(c.status, 400)
 
+    def test_what_is_refused_leaves_the_connection_usable(self):
+        for status, fields in (
+            (400, {"Connection": "keep-alive"}),
+            (400, {"Sec-WebSocket-Key": "AAAA"}),
+            (400, {"Sec-WebSocket-Key": None}),
+            (400, {"Sec-WebSocket-Version": "x"}),
+            (400, {"Sec-WebSocket-Protocol": "a b"}),
+            (426, {"Sec-WebSocket-Version": "14"}),
+            (403, {"Origin": "https://evil.example"}),
+        ):
+            fields = self.refused(status, fields)
+            self.assertNotEqual(fields["connection"].lower(), "close")
+        # The same connection may then become a session.
+        c = self.ask({"Sec-WebSocket-Key": "AAAA"})
+        c.read_body()
+        c.send(handshake(port=self.p.port()))
+        self.assertEqual(c.read_head(), 101)
+        self.check_talk(c)
+        for fields in (
+            {"Content-Length": "2"}, {"Transfer-Encoding": "chunked"},
+            {"Connection": "Upgrade, close", "Sec-WebSocket-Key": "AAAA"},
+        ):
+            fields = self.refused(400, fields)
+            self.assertEqual(fields["connection"].lower(), "close")
+
+    def test_more_requests_and_where_they_lead(self):
+        for fields in (
+            {"Host": None}, {"Host": ["a", "b"]}, {"Host": "a b"},
+            {"Sec-WebSocket-Key": "A" * 10 + " " + "A" * 11 + "=="},
+            {"Connection": '"Upgrade"'}, {"Connection": "Upgradex"},
+            {"Connection": "Up grade"}, {"Sec-WebSocket-Version": ["8", "13"]},
+        ):
+            self.refused(400, fields)
+        for method in "HEAD", "PUT", "DELETE":
+            self.assertEqual(self.ask(request=f"{method} /ws HTTP/1.1").status, 405)
+        self.assertEqual(self.ask(request="GET /ws HTTP/1.2").status, 505)
+        self.refused(400, request="GET /ws#fragment HTTP/1.1")
+        self.accepted(request="GET http://127.0.0.1/ws HTTP/1.1")
+        self.accepted({"Sec-WebSocket-Version": " 13 "})
+        self.accepted({"Sec-WebSocket-Protocol": ""})
+        self.accepted({"Connection": "Upgrade", "Expect": "100-continue"})
+
     def test_an_ordinary_request_is_not_taken(self):
         # There is no file of that name.
         self.refused(404, {"Upgrade": None, "Connection": None})

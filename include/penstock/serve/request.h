@@ -155,7 +155,8 @@ struct request {
     bool body_streamed;        /* a handler had some of it, and it is gone */
     struct request_body *body; /* what was read before it was used, or NULL */
     bool keep_alive;
-    bool pipelined; /* began to arrive before the one before was answered */
+    bool well_framed; /* a 400 is no reason to close the connection */
+    bool pipelined;   /* began to arrive before the one before was answered */
     bool continue_sent;
     bool error_page_used;  /* an error page is being made */
     bool uri_changed;      /* by a rewrite: choose a location again */
