@@ -126,11 +126,14 @@ function deflateLine(deflate) {
   return `websocket_deflate ${words.join(' ')};`;
 }
 
-// address: what `listen` is given, or null to accept nothing more.
+// address: what `listen` is given, or null to accept nobody: then a socket that
+// nobody knows shows whether the rest is good.
 function configuration(dir, address, o) {
   const user = process.getuid() === 0 ? 'user root;' : '';
-  const listen = address === null ? '' : `server {
-    listen ${address};
+  const listen = address !== null ? address
+    : `${quoted(`unix:${path.join(dir, 'none.sock')}`)}${o.tls ? ' ssl' : ''}`;
+  const server = `server {
+    listen ${listen};
     ${o.tlsLines.join('\n    ')}
     location / { websocket_pass b; backend_pass b; }
     ${o.server || ''}
@@ -170,7 +173,7 @@ http {
     conn_events on;
     debug on;
   }
-  ${listen}
+  ${server}
 }
 `;
 }
@@ -206,8 +209,11 @@ class Gateway extends EventEmitter {
   }
 
   write(address) {
-    fs.writeFileSync(this.file, configuration(this.dir, address, this.options),
+    // It may be reading what we wrote before.
+    const next = `${this.file}.next`;
+    fs.writeFileSync(next, configuration(this.dir, address, this.options),
       { mode: 0o600 });
+    fs.renameSync(next, this.file);
   }
 
   // fd: the listening socket, from which nobody is taken before accept(); or

@@ -3,12 +3,12 @@
 // backend.listen(): the private gateway (env PENSTOCK: its program).
 const assert = require('assert');
 const { execFileSync, spawn } = require('child_process');
+const crypto = require('crypto');
 const { once } = require('events');
 const fs = require('fs');
 const http = require('http');
 const https = require('https');
 const net = require('net');
-const os = require('os');
 const path = require('path');
 const { test } = require('node:test');
 const { Backend } = require('..');
@@ -43,9 +43,6 @@ function get(options) {
     req.end();
   });
 }
-
-const own = () => fs.readdirSync(os.tmpdir())
-  .filter((name) => name.startsWith('penstock-node-'));
 
 // A program of its own, and the first line that it prints.
 async function program(t, code, env = {}) {
@@ -110,7 +107,13 @@ test('a path, and its mode', { skip }, async (t) => {
 });
 
 test('errors are those of net.Server', { skip }, async (t) => {
-  const before = own().length;
+  const before = process.env.TMPDIR;
+  const dir = process.env.TMPDIR = directory(t);
+  t.after(() => {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  });
+  const left = fs.readdirSync(dir);
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
@@ -123,7 +126,7 @@ test('errors are those of net.Server', { skip }, async (t) => {
   await assert.rejects(backend.listen({ path: '/nowhere/x.sock' }),
     { syscall: 'listen' });
   assert.strictEqual(backend.address(), null);
-  assert.strictEqual(own().length, before);
+  assert.deepStrictEqual(fs.readdirSync(dir), left);
   await backend.listen(0); // it may try again
   await backend.close(0);
 });
@@ -154,6 +157,14 @@ test('TLS', { skip }, async (t) => {
   other.app(handlers);
   await assert.rejects(other.listen({ port: 0, tls: { pfx: 'x' } }),
     { code: 'ERR_PENSTOCK_TLS' });
+  // What only the gateway can see is an error of listen(), too.
+  const { privateKey: key } = crypto.generateKeyPairSync('ec',
+    { namedCurve: 'prime256v1',
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' } });
+  await assert.rejects(other.listen({ port: 0, tls: { cert, key } }),
+    { code: 'ERR_PENSTOCK_GATEWAY', message: /key/ });
+  await assert.rejects(other.listen({ port: 0, gateway: { server: 'x;' } }),
+    { code: 'ERR_PENSTOCK_GATEWAY', message: /unknown directive "x"/ });
 });
 
 test('close() refuses new clients and waits for the others', { skip },
