@@ -208,6 +208,8 @@ PSB_API const char *psb_error(const psb_t *);
 /* The app's number (1, 2...) for psb_broadcast() and psb_foreach(), or -1.
  * Before anything is served. */
 PSB_API int psb_app_add(psb_t *, const psb_app *);
+/* The app takes no more clients; those that it has stay.  -1: EINVAL. */
+PSB_API int psb_app_withdraw(psb_t *, int app);
 
 /* Make a Unix socket, mode 0660; one that is left there is replaced when
  * nobody answers on it, anything else at that path is not touched. */
@@ -391,6 +393,8 @@ PSB_API int psb_unsubscribe_cid(psb_t *, psb_cid, const char *channel);
 PSB_API void psb_foreach(psb_t *, int app, int (*)(psb_client_t *, void *),
                          void *arg);
 PSB_API size_t psb_count(const psb_t *, int app);
+/* psb_close() for each of them, or with code -1 psb_terminate(). */
+PSB_API int psb_close_all(psb_t *, int app, int code, const char *reason);
 
 /*
  * To all accepted clients of the app (0: of all apps) but one (0: none), at

@@ -66,6 +66,35 @@ int psb_terminate_cid(psb_t *b, psb_cid cid)
     return 0;
 }
 
+struct ending {
+    int code;
+    const char *reason;
+};
+
+static int end_one(psb_client_t *c, void *arg)
+{
+    const struct ending *e = arg;
+
+    if (c->http || c->state == PSB_CLOSED)
+        return 0;
+    /* Who has no answer yet is refused. */
+    if (e->code == -1 || c->state == PSB_CONNECTING)
+        psb_terminate(c);
+    else
+        psb_close(c, e->code, e->reason);
+    return 0;
+}
+
+int psb_close_all(psb_t *b, int app, int code, const char *reason)
+{
+    struct ending e = {code, reason};
+
+    if (code != -1 && !psb_close_is_legal(code, str_c(reason ? reason : "")))
+        return psb_refuse(EINVAL);
+    psb_foreach(b, app, end_one, &e);
+    return 0;
+}
+
 static int tell_channel(psb_t *b, psb_cid cid, enum sluice_type type,
                         struct str name)
 {

@@ -55,6 +55,8 @@ static int on_registered(struct psb_link *l, const struct sluice_frame *f)
     if (l->registered_n == l->psb->apps_n)
         return -SLUICE_ERROR_PROTOCOL;
     l->app_ids[l->registered_n++] = r.app_id;
+    if (l->psb->apps[l->registered_n - 1]->withdrawn)
+        psb_link_withdraw(l, l->registered_n - 1);
     if (r.app_id == 0)
         err_set(&l->psb->err, "an app was refused: %.*s", STR_ARG(r.text));
     return 0;
@@ -192,6 +194,10 @@ static void ask(psb_client_t *c, const struct sluice_open *o)
     psb_info info = psb_client_info(c, o);
     int verdict = PSB_ACCEPT;
 
+    if (c->app->withdrawn) {
+        psb_reject(c, 0, NULL, (psb_buf){NULL, 0}, NULL);
+        return;
+    }
     if (c->app->h.on_open)
         verdict = c->app->h.on_open(c, &info, c->app->app.ud);
     if (c->answered || verdict == PSB_LATER)

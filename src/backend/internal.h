@@ -82,6 +82,7 @@ struct psb_app_entry {
     psb_app app; /* texts are ours */
     psb_handlers h;
     struct buf tlvs; /* of REGISTER */
+    bool withdrawn;
     char **protocols;
     size_t protocols_n;
 };
@@ -196,6 +197,8 @@ struct psb {
 };
 
 /* setup.c */
+/* UNREGISTER it there, if it has an id. */
+void psb_link_withdraw(struct psb_link *l, size_t app);
 int psb_fail(psb_t *b, int error, const char *what);
 void psb_watch_open(struct psb_watch *w, psb_t *b, int fd, int wants,
                     void (*ready)(struct psb_watch *, int));

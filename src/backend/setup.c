@@ -225,6 +225,29 @@ int psb_app_add(psb_t *b, const psb_app *app)
     return (int)b->apps_n;
 }
 
+void psb_link_withdraw(struct psb_link *l, size_t app)
+{
+    if (!l->ready || l->dead || !l->app_ids[app])
+        return;
+    sluice_empty_put(&l->out, SLUICE_UNREGISTER, l->app_ids[app], 0);
+    psb_link_dirty(l);
+}
+
+int psb_app_withdraw(psb_t *b, int app)
+{
+    if (app < 1 || (size_t)app > b->apps_n)
+        return psb_refuse(EINVAL);
+    if (b->apps[app - 1]->withdrawn)
+        return 0;
+    b->apps[app - 1]->withdrawn = true;
+    LIST_EACH(item, after, &b->links)
+    {
+        psb_link_withdraw(CONTAINER(item, struct psb_link, all),
+                          (size_t)app - 1);
+    }
+    return 0;
+}
+
 /* ---- listening ---- */
 
 void psb_listener_close(struct psb_listener *l)

@@ -628,6 +628,52 @@ static void who_waits_is_told_when_there_is_room(void **state)
     finish(b, g, 1);
 }
 
+/* ---- apps ---- */
+
+static void a_withdrawn_app_takes_no_more(void **state)
+{
+    (void)state;
+    struct gateway g[2];
+    struct sluice_frame f;
+    struct sluice_reject r;
+    psb_t *b = start(g, 1, 0);
+
+    gateway_open(g, 5);
+    gateway_say(g);
+    turn(b);
+    assert_heard(g, SLUICE_ACCEPT, &f);
+    assert_int_equal(psb_app_withdraw(b, 2), -1);
+    assert_int_equal(psb_app_withdraw(b, 1), 0);
+    assert_int_equal(psb_app_withdraw(b, 1), 0);
+    turn(b);
+    assert_heard(g, SLUICE_UNREGISTER, &f);
+    assert_int_equal(f.header.aux, 1);
+    /* One that crossed it. */
+    gateway_open(g, 6);
+    gateway_say(g);
+    turn(b);
+    assert_heard(g, SLUICE_REJECT, &f);
+    assert_int_equal(sluice_reject_get(&r, &f), 0);
+    assert_int_equal(r.flags, SLUICE_REJECT_PASS);
+    /* The others stay, until they are told. */
+    assert_int_equal(psb_count(b, 1), 2);
+    assert_int_equal(psb_close_all(b, 1, 1005, ""), -1);
+    assert_int_equal(psb_close_all(b, 1, 1001, "bye"), 0);
+    turn(b);
+    assert_heard(g, SLUICE_CLOSE, &f);
+    assert_true(f.header.cid == cid_of(5));
+    assert_int_equal(psb_close_all(b, 1, -1, NULL), 0);
+    turn(b);
+    assert_heard(g, SLUICE_TERMINATE, &f);
+    assert_int_equal(gateway_hear(g, &f), 0);
+    /* A gateway that comes later hears of it too. */
+    gateway_connect(&g[1], b);
+    gateway_greet(&g[1], b);
+    turn(b);
+    assert_heard(&g[1], SLUICE_UNREGISTER, &f);
+    finish(b, g, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -636,6 +682,7 @@ int main(void)
         cmocka_unit_test(large_pieces_are_cut),
         cmocka_unit_test(a_gateway_without_streams_gets_none),
         cmocka_unit_test(a_piece_is_sent_to_all_or_to_none),
+        cmocka_unit_test(a_withdrawn_app_takes_no_more),
         cmocka_unit_test(what_became_of_a_message_is_added_up),
         cmocka_unit_test(a_lost_gateway_says_nothing),
         cmocka_unit_test(a_message_goes_to_all_links_or_to_none),
