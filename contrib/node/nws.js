@@ -106,7 +106,7 @@ class Connection extends EventEmitter {
     this.server.log(`<${this.id}> rejected: ${reason}`);
     if (this.state < HANDSHAKING)
       this.conn.reject({ status, reason: String(reason),
-        body: debug && reason ? `${reason}\n` : undefined });
+        body: debug && reason ? `${reason}\n` : this.server.plain(status) });
     else
       this.conn.close(POLICY, debug ? cut(reason) : '');
     this.wasRejected = true;
@@ -190,6 +190,11 @@ class Server extends EventEmitter {
 
   log(text) {
     if (this.debug) process.stderr.write(`[nws] ${text}\n`);
+  }
+
+  // A gateway of our own shows reasons, as it does not know our debug.
+  plain(status) {
+    return this.backend.gateway ? `${http.STATUS_CODES[status]}\n` : undefined;
   }
 
   register() {

@@ -348,6 +348,11 @@ test('1.9 1.13 1.17: listen(port, host), a gateway of its own', { skip },
       clients.push(c);
     }
     await until('the connections', () => streams >= 4);
+    server.once('opening', (c) => c.reject('a secret'));
+    const no = await speak(t, port, 13);
+    assert.strictEqual(no.status, 403);
+    await until('its body', () => no.in.length > 0);
+    assert.strictEqual(no.in.toString(), 'Forbidden\n', 'A2: without debug');
     const second = nws.createServer({ signals: false });
     t.after(() => second.backend.close(0));
     second.listen(port, '127.0.0.1');
