@@ -280,12 +280,16 @@ test('A4, 1.17: shutdown, 0 when the gateway goes in good order', { skip },
   async (t) => {
     for (const [signal, want] of [['SIGTERM', true], ['SIGKILL', false]]) {
       const { g, server } = await start(t);
-      // Of a killed master the worker lives on: it is the one that has to go.
-      const pid = signal === 'SIGKILL'
-        ? (await worker(g)) : g.child.pid;
       const down = once(server, 'shutdown');
-      process.kill(pid, signal);
+      if (want) {
+        g.child.kill(signal);
+      } else {
+        // The worker has to go, and the master to make no other one.
+        g.child.kill('SIGSTOP');
+        process.kill(await worker(g), signal);
+      }
       const [errno] = await down;
+      g.child.kill('SIGCONT');
       assert.strictEqual(errno === 0, want, signal);
       if (!want) g.child.kill('SIGTERM');
     }
