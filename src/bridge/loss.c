@@ -74,6 +74,7 @@ static struct loss *create(struct link *l, bool moved)
     };
     list_init(&x->sessions);
     list_push_back(&b->pool->losses, &x->in_pool);
+    x->until_ms = clock_now_ms() + b->pool->conf->set.hold_ms;
     timer_init(&x->timer, on_timer);
     timer_set(bridge.loop, &x->timer, b->pool->conf->set.hold_ms);
     *(moved ? &l->moved : &l->loss) = x;
@@ -102,6 +103,20 @@ void loss_unpark(struct session *s)
     list_remove(&s->on_link);
     if (--x->n == 0)
         end(x);
+}
+
+void loss_hurry(struct pool *p, uint64_t timeout_ms)
+{
+    uint64_t until_ms = clock_now_ms() + timeout_ms;
+
+    LIST_EACH(item, after, &p->losses)
+    {
+        struct loss *x = CONTAINER(item, struct loss, in_pool);
+        if (!x->n || x->expired || x->until_ms <= until_ms)
+            continue;
+        x->until_ms = until_ms;
+        timer_set(bridge.loop, &x->timer, timeout_ms);
+    }
 }
 
 void loss_forget_link(struct link *l)

@@ -299,6 +299,7 @@ static struct pool *pool_create(struct str name)
 static void retire_pool(struct pool *p, uint64_t timeout_ms)
 {
     p->retired = true;
+    loss_hurry(p, timeout_ms);
     LIST_EACH(item, after, &p->backends)
     {
         retire_within(CONTAINER(item, struct backend, in_pool), timeout_ms);

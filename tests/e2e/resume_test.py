@@ -152,6 +152,19 @@ class LossTest(ResumeTestCase):
         self.check(c, b"drains")
         self.assertIn(c.finish()[1], (1001, 1012))
 
+    def test_a_pool_that_is_removed_ends_who_waits_too(self):
+        p, echo = self.gateway("drain_timeout 300ms; on_backend_loss hold 1h;")
+        c = self.client(p)
+        self.check(c, b"x")
+        self.lose(p, echo)
+        p.configure(
+            p.config.replace("backend echo {", "backend other {").replace(
+                "websocket_pass echo", "websocket_pass other"
+            )
+        )
+        p.reload()
+        self.assertEqual(c.finish()[1], 1012)
+
 
 class SpawnTest(ResumeTestCase):
     def test_spawned_backends_are_killed_and_come_back(self):

@@ -27,6 +27,7 @@ struct loss {
     bool any;          /* any backend will do: that one left for good */
     bool moved;        /* link lives: it gave them away */
     bool expired;
+    uint64_t until_ms; /* when its time is over */
     struct timer timer;
     struct loop_task task;
     struct loop_task grave;
@@ -39,6 +40,10 @@ void loss_unpark(struct session *s);
 
 /* A link of the pool became READY: whose sessions may it have? */
 void pool_place_all(struct pool *p);
+
+/* The pool goes: nobody waits longer than this for a backend that nothing names
+ * any more. */
+void loss_hurry(struct pool *p, uint64_t timeout_ms);
 
 /* Could another backend of its pool have s? */
 bool loss_has_home(const struct session *s);
