@@ -200,7 +200,8 @@ typedef struct {
     uint32_t event_mask; /* of the protocol, besides what the handlers need */
 } psb_app;
 
-/* Setup; -1 with errno and psb_error() when it fails. */
+/* Setup; -1 with errno and psb_error() when it fails.  The name goes
+ * into the greeting (HELLO). */
 PSB_API psb_t *psb_new(const char *name);
 PSB_API void psb_free(psb_t *); /* not from a callback; NULL is fine */
 PSB_API const char *psb_error(const psb_t *);
@@ -262,6 +263,8 @@ PSB_API int psb_header_next(const psb_client_t *, size_t *it, psb_buf *name,
 /* Likewise, of fields behind a request's body: when its end has come. */
 PSB_API int psb_trailer_next(const psb_client_t *, size_t *it, psb_buf *name,
                              psb_buf *value);
+/* Groups of the location's regex ("1", or its name), `backend_param` values,
+ * the i-th subprotocol that was offered. */
 PSB_API psb_buf psb_capture(const psb_client_t *, const char *name);
 PSB_API psb_buf psb_var(const psb_client_t *, const char *name);
 PSB_API psb_buf psb_offer(const psb_client_t *, size_t i);
@@ -339,6 +342,7 @@ PSB_API int psb_ack(psb_client_t *, uint32_t seq);
  * last. */
 PSB_API int psb_ack_cid(psb_t *, psb_cid, uint32_t seq);
 
+/* PSB_OPT_IDLE_TIMEOUT_MS. */
 PSB_API int psb_set_idle_timeout(psb_client_t *, uint32_t ms);
 /* What holds for this client instead of the gateway's configuration. */
 enum {
