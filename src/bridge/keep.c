@@ -36,13 +36,14 @@ static struct str plain_path(struct str target)
     return str_slice(target, 0, end ? (size_t)(end - target.p) : target.n);
 }
 
-/* REMOTE_ADDR is session.client. */
+/* REMOTE_ADDR is session.client; REQUEST_ID is the handshake's, not the
+ * client's. */
 static void sort(struct str tlvs, bool path_is_target)
 {
     struct sluice_tlv t;
 
     while (sluice_tlv_next(&tlvs, &t) == 1) {
-        if (t.tag == SLUICE_TAG_REMOTE_ADDR ||
+        if (t.tag == SLUICE_TAG_REMOTE_ADDR || t.tag == SLUICE_TAG_REQUEST_ID ||
             (t.tag == SLUICE_TAG_PATH && path_is_target))
             continue;
         check(sluice_tlv_put(is_common(&t) ? &shared : &own, t.tag, t.value));

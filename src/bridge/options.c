@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 /* ---- of an app ---- */
@@ -64,6 +65,13 @@ static void look_again(struct session *s)
     timer_set(bridge.loop, &s->timer, 0);
 }
 
+static struct session_options *asked(struct session *s)
+{
+    if (!s->options)
+        s->options = xcalloc(1, sizeof *s->options);
+    return s->options;
+}
+
 static void apply(struct session *s, unsigned id, uint32_t value)
 {
     switch ((enum sluice_option)id) {
@@ -72,14 +80,14 @@ static void apply(struct session *s, unsigned id, uint32_t value)
         set_nodelay(s);
         break;
     case SLUICE_OPT_IDLE_TIMEOUT_MS:
-        s->idle_timeout_ms = value;
+        asked(s)->idle_timeout_ms = value;
         look_again(s);
         break;
     case SLUICE_OPT_AUTO_PONG:
         s->auto_pong = value != 0;
         break;
     case SLUICE_OPT_MAX_MESSAGE:
-        s->max_message = value;
+        asked(s)->max_message = value;
         break;
     case SLUICE_OPT_EVENT_MASK:
         s->event_mask = (uint16_t)value;
@@ -89,18 +97,18 @@ static void apply(struct session *s, unsigned id, uint32_t value)
             s->on_loss = (uint8_t)value;
         break;
     case SLUICE_OPT_PING_INTERVAL_MS:
-        s->ping_ms = value;
+        asked(s)->ping_ms = value;
         look_again(s);
         break;
     case SLUICE_OPT_SEND_BUFFER:
-        s->send_buffer = value;
+        asked(s)->send_buffer = value;
         break;
     case SLUICE_OPT_CLOSE_TIMEOUT_MS:
-        s->close_timeout_ms = value;
+        asked(s)->close_timeout_ms = value;
         look_again(s);
         break;
     case SLUICE_OPT_STREAM_THRESHOLD:
-        s->stream_threshold = value;
+        asked(s)->stream_threshold = value ? value : 1; /* all of it */
         break;
     case SLUICE_OPT_ACK_MODE:
         set_ack_mode(s, value != 0);
@@ -127,9 +135,8 @@ void session_apply_options(struct session *s, struct str tlvs)
 void session_begin_options(struct session *s, const struct app *app)
 {
     s->event_mask = SLUICE_EVENT_OPENED;
-    s->idle_timeout_ms = s->max_message = s->ping_ms = 0;
-    s->send_buffer = s->close_timeout_ms = 0;
-    s->stream_threshold = (uint32_t)s->conf->stream_threshold;
+    free(s->options);
+    s->options = NULL;
     s->auto_pong = s->conf->auto_pong;
     s->on_loss = SESSION_LOSS_POOL;
     s->debug = s->delay = s->forgetful = false;

@@ -151,7 +151,7 @@ static uint64_t check_pings(struct session *s, uint64_t now)
 {
     const struct websocket_conf *conf = s->conf;
 
-    uint64_t ping_ms = s->ping_ms ? s->ping_ms : conf->ping_ms;
+    uint64_t ping_ms = session_ping_interval(s);
 
     if (!ping_ms || !session_framing(s)->pings || s->tunnel ||
         is_kept_waiting(s))
@@ -171,8 +171,7 @@ static uint64_t check_pings(struct session *s, uint64_t now)
 
 static uint64_t check_idle(struct session *s, uint64_t now)
 {
-    uint64_t limit =
-        s->idle_timeout_ms ? s->idle_timeout_ms : s->conf->idle_timeout_ms;
+    uint64_t limit = session_idle_timeout(s);
 
     if (!limit)
         return UINT64_MAX;
@@ -313,6 +312,7 @@ static void bury(struct loop_task *task)
     if (s->close_reason)
         shared_unref(s->close_reason);
     generation_unref(s->generation);
+    free(s->options);
     free(s);
 }
 

@@ -23,9 +23,9 @@ static bool is_streamed(const struct session *s, size_t n)
     if (!(s->event_mask & SLUICE_EVENT_FRAGMENTS) || !s->link ||
         !(s->link->features & SLUICE_FEATURE_FRAGMENTS))
         return false;
+    uint64_t threshold = session_stream_threshold(s);
     return s->in_started || !s->reader.fin || s->reader.fragments > 1 ||
-           s->reader.message_size >= s->stream_threshold ||
-           n >= s->stream_threshold;
+           s->reader.message_size >= threshold || n >= threshold;
 }
 
 /* What the wire took beyond the payload since it was last told. */
@@ -233,12 +233,9 @@ static void on_deflated(struct session *s, const struct ws_event *ev,
     struct ws_piece piece;
     int got;
 
-    if (ev->first) {
-        uint64_t max = s->reader.limits->max_message;
-        if (s->max_message && s->max_message < max)
-            max = s->max_message;
-        deflate_begin_in(s->deflate, ev->opcode == WS_TEXT, max);
-    }
+    if (ev->first)
+        deflate_begin_in(s->deflate, ev->opcode == WS_TEXT,
+                         session_max_message(s));
     while ((got = deflate_next_in(s->deflate, &rest, ev->last, &piece)) == 1) {
         forward(s, piece.data, piece.last);
         if (piece.last || !session_is_open(s))
@@ -259,7 +256,7 @@ static void on_message(struct session *s, const struct ws_event *ev,
         s->in_opcode = ev->opcode & 0xf;
         s->in_started = false;
     }
-    if (s->max_message && s->reader.message_size > s->max_message)
+    if (s->options && s->reader.message_size > session_max_message(s))
         session_fail(s, ENDING_WS_TOO_BIG);
     else if (ev->rsv)
         on_deflated(s, ev, in);

@@ -294,9 +294,7 @@ static bool send_open(struct session *s)
 {
     struct request *r = s->request;
     struct buf *out = &s->link->scratch;
-    uint64_t max = s->conf->max_message;
-    if (s->max_message && s->max_message < max)
-        max = s->max_message;
+    uint64_t max = session_max_message(s);
     struct sluice_open o = {
         .type = SLUICE_OPEN,
         .cid = s->cid,

@@ -63,6 +63,12 @@ struct sharing {
 struct line;
 struct seat;
 
+/* What the backend asked for; 0: what the location says. */
+struct session_options {
+    uint32_t idle_timeout_ms, ping_ms, close_timeout_ms;
+    uint32_t max_message, send_buffer, stream_threshold; /* bytes */
+};
+
 struct session {
     struct link_client;      /* its place on a link, until it is over */
     struct stream *stream;   /* NULL before the 101 */
@@ -86,6 +92,7 @@ struct session {
         *pending; /* of the message under way, not yet sent on; or NULL */
     struct session_deflate *deflate; /* NULL: not agreed on */
     struct session_limits *limits;   /* NULL: nothing is limited */
+    struct session_options *options; /* NULL: it asked for nothing */
     struct keep *keep;               /* for another backend; NULL: none may */
     struct shared *close_reason;     /* of the client, or NULL */
     struct membership *channels;     /* it is subscribed to */
@@ -113,9 +120,6 @@ struct session {
     uint32_t rtt_us;     /* of the last ping that was answered; 0: none */
 
     uint16_t event_mask;
-    uint32_t idle_timeout_ms, max_message, stream_threshold;
-    uint32_t ping_ms, send_buffer, close_timeout_ms; /* options; 0: the
-                                                        location's */
     uint32_t remains;    /* bytes that it costs its link when it is over */
     uint16_t close_code; /* the client's, or what ended it */
     uint8_t state;       /* enum session_state */
@@ -171,18 +175,49 @@ static inline bool session_is_over(const struct session *s)
     return s->state >= SESSION_LINGERING;
 }
 
+/* What the location says, or what the backend says. */
+static inline uint64_t session_idle_timeout(const struct session *s)
+{
+    return s->options && s->options->idle_timeout_ms
+               ? s->options->idle_timeout_ms
+               : s->conf->idle_timeout_ms;
+}
+
+static inline uint64_t session_ping_interval(const struct session *s)
+{
+    return s->options && s->options->ping_ms ? s->options->ping_ms
+                                             : s->conf->ping_ms;
+}
+
+static inline uint64_t session_stream_threshold(const struct session *s)
+{
+    return s->options && s->options->stream_threshold
+               ? s->options->stream_threshold
+               : s->conf->stream_threshold;
+}
+
 /* What the location says, or less if the backend says so. */
+static inline uint64_t session_less(uint64_t most, uint32_t asked)
+{
+    return asked && asked < most ? asked : most;
+}
+
 static inline uint64_t session_close_timeout(const struct session *s)
 {
-    uint64_t ms = s->conf->close_timeout_ms;
-    return s->close_timeout_ms && s->close_timeout_ms < ms ? s->close_timeout_ms
-                                                           : ms;
+    return session_less(s->conf->close_timeout_ms,
+                        s->options ? s->options->close_timeout_ms : 0);
 }
 
 static inline uint64_t session_send_buffer(const struct session *s)
 {
-    uint64_t n = s->conf->send_buffer;
-    return s->send_buffer && s->send_buffer < n ? s->send_buffer : n;
+    return session_less(s->conf->send_buffer,
+                        s->options ? s->options->send_buffer : 0);
+}
+
+static inline uint64_t session_max_message(const struct session *s)
+{
+    return session_less(s->conf->max_message,
+                        s->options ? s->options->max_message : 0);
 }
 
 /* The session of an id on this link; NULL when there is none that lives. */
