@@ -133,14 +133,22 @@ void keep_protocol(struct session *s, struct str protocol)
     buf_fini(&tlv);
 }
 
+struct keep_more *keep_more(struct keep *k)
+{
+    if (!k->more)
+        k->more = xcalloc(1, sizeof *k->more);
+    return k->more;
+}
+
 int keep_state(struct session *s, struct str blob)
 {
-    struct keep *k = s->keep;
+    struct keep_more *k;
 
     if (blob.n > s->pool->conf->set.state_max)
         return -SLUICE_ERROR_LIMIT;
-    if (!k)
+    if (!s->keep)
         return 0;
+    k = keep_more(s->keep);
     if (!k->state || blob.n != k->state->n) {
         free(k->state);
         k->state = blob.n ? xmalloc(sizeof *k->state + blob.n) : NULL;
@@ -163,7 +171,9 @@ void keep_free(struct session *s)
         return;
     kept_free(s);
     intern_unref(s->keep->common);
-    free(s->keep->state);
+    if (s->keep->more)
+        free(s->keep->more->state);
+    free(s->keep->more);
     free(s->keep);
     s->keep = NULL;
 }

@@ -45,7 +45,7 @@ static size_t record_size(const struct record *r)
 
 static struct kept *kept_of(const struct session *s)
 {
-    return s->keep ? s->keep->kept : NULL;
+    return s->keep && s->keep->more ? s->keep->more->kept : NULL;
 }
 
 /* A buffer goes to the next session that needs one, as with session.pending.
@@ -71,7 +71,7 @@ void kept_free(struct session *s)
         return;
     drop_buffer(k);
     free(k);
-    s->keep->kept = NULL;
+    s->keep->more->kept = NULL;
 }
 
 size_t kept_bytes(const struct session *s)
@@ -113,7 +113,7 @@ void kept_put(struct session *s, unsigned opcode, bool more, uint16_t wire,
     struct kept *k = kept_of(s);
 
     if (!k)
-        k = s->keep->kept = xcalloc(1, sizeof *k);
+        k = keep_more(s->keep)->kept = xcalloc(1, sizeof *k);
     if (!k->bytes.n) {
         if (!k->bytes.p) {
             k->bytes = bridge.spare_kept;

@@ -88,7 +88,7 @@ void loss_park(struct session *s, struct link *l, bool moved)
     if (!x)
         x = create(l, moved);
 
-    s->keep->loss = x;
+    keep_more(s->keep)->loss = x;
     s->keeping = true;
     list_push_back(&x->sessions, &s->on_link);
     x->n++;
@@ -97,9 +97,9 @@ void loss_park(struct session *s, struct link *l, bool moved)
 
 void loss_unpark(struct session *s)
 {
-    struct loss *x = s->keep->loss;
+    struct loss *x = keep_loss(s->keep);
 
-    s->keep->loss = NULL;
+    s->keep->more->loss = NULL;
     list_remove(&s->on_link);
     if (--x->n == 0)
         end(x);

@@ -21,7 +21,8 @@ static bool put_info(struct buf *out, struct session *s, bool foreign)
 
 static bool put_resume(struct session *s, bool foreign)
 {
-    const struct keep *k = s->keep;
+    const struct keep_more *more = s->keep->more;
+    const struct keep_state *state = more ? more->state : NULL;
     struct buf *out = &s->link->scratch;
     struct sluice_open o = {
         .type = SLUICE_RESUME,
@@ -37,9 +38,9 @@ static bool put_resume(struct session *s, bool foreign)
     bool ok = sluice_open_begin(out, &o, &begin);
     ok &= keep_put_tlvs(out, s);
     ok &= put_info(out, s, foreign);
-    if (k->state)
+    if (state)
         ok &= sluice_tlv_put(out, SLUICE_TAG_STATE,
-                             str_n(k->state->bytes, k->state->n));
+                             str_n(state->bytes, state->n));
     for (struct membership *m = s->channels; m; m = m->next)
         ok &= sluice_tlv_put(out, SLUICE_TAG_CHANNEL, m->channel->name);
     return sluice_frame_end(out, begin, ok);

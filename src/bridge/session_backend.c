@@ -112,7 +112,7 @@ static bool is_to_remain(const struct session *s)
 
 void session_leave_backend(struct session *s)
 {
-    bool parked = s->keep && s->keep->loss;
+    bool parked = keep_loss(s->keep);
 
     if (!s->link && !parked) {
         link_client_release(session_client(s));
@@ -148,7 +148,7 @@ void session_forget(struct session *s)
 {
     if (s->link)
         session_unbind(s);
-    else if (s->keep && s->keep->loss)
+    else if (keep_loss(s->keep))
         loss_unpark(s);
     link_client_release(session_client(s));
     session_bury_if_done(s);

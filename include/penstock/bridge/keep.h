@@ -23,13 +23,18 @@ struct keep_state {
     uint8_t bytes[];
 };
 
-struct keep {
+/* What an idle session with a backend that knows no state has not. */
+struct keep_more {
     struct loss *loss;        /* where the session is parked, or NULL */
     struct kept *kept;        /* NULL: no message */
     struct keep_state *state; /* SET_STATE's, or NULL */
-    struct interned *common;  /* what OPEN said of many clients alike */
-    uint64_t t_us;            /* this and what follows as OPEN said it */
-    uint32_t max_frame;       /* of the last backend */
+};
+
+struct keep {
+    struct keep_more *more;  /* NULL: nothing; keep_more() makes it */
+    struct interned *common; /* what OPEN said of many clients alike */
+    uint64_t t_us;           /* this and what follows as OPEN said it */
+    uint32_t max_frame;      /* of the last backend */
     uint32_t tlvs_n;
     uint16_t remote_port;
     bool path_is_target; /* PATH is TARGET without the query */
@@ -48,6 +53,11 @@ int keep_state(struct session *s, struct str blob);
 /* What OPEN said: of its fixed part what is the client's; and its TLVs. */
 void keep_say(const struct session *s, struct sluice_open *o);
 bool keep_put_tlvs(struct buf *out, const struct session *s);
+struct keep_more *keep_more(struct keep *k);
+static inline struct loss *keep_loss(const struct keep *k)
+{
+    return k && k->more ? k->more->loss : NULL;
+}
 /* The app that the session came to; p NULL: none. */
 struct str keep_app(const struct session *s);
 void keep_free(struct session *s);
