@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "bridge/conf.h"
 #include "pass.h"
+#include "serve/core.h"
 #include "ws/framing.h"
 
 static conf_setter set_pass, set_origin, set_protocol, set_versions, set_ping,
@@ -170,11 +171,11 @@ static const struct directive websocket_directives[] = {
         .contexts = ANYWHERE,
         .arity = ARGS_1,
         .set = conf_set_ms,
-        .offset = FIELD(send_timeout_ms),
-        .default_text = "60s",
+        .offset = FIELD(own_send_timeout_ms),
         .min = 1,
         .help = "How long a client may take nothing while something waits "
-                "for it; then it is dropped.",
+                "for it; then it is dropped.  Default: that of "
+                "send_timeout.",
     },
     {
         .name = "websocket_send_buffer",
@@ -247,7 +248,6 @@ static void websocket_defaults(void *conf)
         .ping_ms = 30000,
         .ping_timeout_ms = 20000,
         .close_timeout_ms = 30000,
-        .send_timeout_ms = 60000,
         .send_buffer = 1 << 20,
         .deflate = deflate_defaults,
     };
@@ -490,6 +490,11 @@ static int websocket_scope(struct conf *conf, struct conf_scope *scope,
         .max_frame = c->max_frame ? c->max_frame : c->max_message,
         .max_fragments = (uint32_t)c->max_fragments,
     };
+    const struct core_conf *core = conf_get(scope, &core_module);
+    c->send_timeout_ms =
+        c->own_send_timeout_ms ? c->own_send_timeout_ms : core->send_timeout_ms;
+    if (!c->send_timeout_ms) /* send_timeout 0 */
+        c->send_timeout_ms = UINT32_MAX;
     if (c->pool && c->pass_scope == scope)
         remember(conf, scope, c);
     return 0;

@@ -19,6 +19,7 @@ from support.gateway import (
     CLOSED,
     OPEN,
     TEXT as SLUICE_TEXT,
+    Backend,
     BridgeTestCase,
     frame,
     tlv,
@@ -182,8 +183,6 @@ class LogTest(BridgeTestCase):
             return f.read().split("\n")[:-1]
 
     def with_backend_logging(self, on_frame, location=""):
-        from support.gateway import Backend
-
         p = self.penstock(
             CONFIG % (ALL, "access_log logs/ws.log all;" + location), start=False
         )
@@ -329,7 +328,9 @@ class LivenessTest(BridgeTestCase):
     """websocket_send_timeout, websocket_send_buffer, and that nobody waits for
     a client that does not read."""
 
-    def test_a_client_that_takes_nothing_is_cut(self):
+    def cut(self, location):
+        """What the backend and the log are told of a client that reads
+        nothing."""
         closed = []
 
         def on_frame(kind, cid, payload):
@@ -339,11 +340,14 @@ class LivenessTest(BridgeTestCase):
                 (lost,) = struct.unpack_from("<I", payload, 4)
                 closed.append((payload[0], b.frames[-1][3], lost))
 
-        p, b = self.with_backend(
-            location="websocket_send_timeout 500ms; websocket_ping off;"
-            " websocket_send_buffer 1m overflow=drop_new;",
-            on_frame=on_frame,
+        p = self.penstock(
+            CONFIG % (ALL, "access_log logs/ws.log all; websocket_ping off;"
+            " websocket_send_buffer 1m overflow=drop_new;" + location),
+            start=False,
         )
+        b = Backend(p.path("echo.sock"), on_frame=on_frame)
+        self.addCleanup(b.stop)
+        p.start()
         self.wait_ready(p)
         c = Client(p.port())
         self.addCleanup(c.socket.close)
@@ -356,6 +360,18 @@ class LivenessTest(BridgeTestCase):
         wait_for("the end", lambda: closed)
         self.assertEqual(closed, [(10, 1013, 1)])
         self.assertIn("client took nothing for too long", p.log())
+
+        def line():
+            with open(p.path("logs/ws.log"), encoding="utf-8") as f:
+                return f.read()
+
+        self.assertIn(" close_code=1013 close_by=gateway ", wait_for("a line", line))
+
+    def test_websocket_send_timeout(self):
+        self.cut("send_timeout 60s; websocket_send_timeout 500ms;")
+
+    def test_send_timeout_holds_where_there_is_no_other(self):
+        self.cut("send_timeout 500ms;")
 
     def test_a_stalled_client_delays_nobody(self):
         p, b = self.with_backend(

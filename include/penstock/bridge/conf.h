@@ -50,7 +50,8 @@ struct websocket_conf {
     uint64_t idle_timeout_ms;
     uint64_t ping_ms, ping_timeout_ms; /* 0: no pings */
     uint64_t close_timeout_ms;
-    uint64_t send_timeout_ms;
+    uint64_t own_send_timeout_ms; /* 0: that of send_timeout */
+    uint64_t send_timeout_ms;     /* the one that holds */
     struct deflate_conf deflate;
     uint64_t send_buffer; /* bytes a client may lag behind for groups */
     unsigned overflow;    /* enum websocket_overflow: and then? */
