@@ -366,8 +366,8 @@ PSB_API int psb_set_option(psb_client_t *, int option, uint32_t value);
  * Content-Length the body must have it, else it is sent chunked.  more: the
  * body goes on with psb_http_write(), until more is 0.  Returned as by
  * psb_send(); -1 also with EALREADY (the head is sent), EINVAL (status is
- * not 200..599, a header may not be sent).  psb_terminate() breaks the
- * response off.
+ * not 200..599, a header may not be sent).  psb_terminate() resets
+ * the client's connection.
  */
 PSB_API int psb_http_respond(psb_client_t *, int status,
                              const char *const *headers, const void *, size_t,

@@ -199,15 +199,3 @@ int psb_http_trailers(psb_client_t *c, const char *const *headers)
     buf_fini(&tlvs);
     return result;
 }
-
-int psb_http_abort(psb_client_t *c)
-{
-    struct sluice_http_reset r = {.cid = c->cid, .code = SLUICE_ERROR_INTERNAL};
-
-    if (c->state == PSB_CLOSED || c->link->dead)
-        return psb_refuse(EPIPE);
-    sluice_http_reset_put(&c->link->out, &r);
-    psb_link_dirty(c->link);
-    c->state = PSB_CLOSED;
-    return 0;
-}

@@ -263,7 +263,6 @@ int psb_http_begin(struct psb_link *l, const struct sluice_open *o,
                    struct psb_app_entry *app);
 /* A frame about it: 0, or a negated code. */
 int psb_http_dispatch(psb_client_t *c, const struct sluice_frame *f);
-int psb_http_abort(psb_client_t *c);
 
 /* tunnel.c */
 /* A frame about it, but CLOSED: 0, or a negated code. */

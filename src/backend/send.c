@@ -471,9 +471,7 @@ int psb_terminate(psb_client_t *c)
 {
     if (c->state == PSB_CLOSED || c->link->dead)
         return psb_refuse(EPIPE);
-    if (c->http)
-        return psb_http_abort(c);
-    if (!c->answered)
+    if (!c->http && !c->answered)
         return psb_reject(c, 503, NULL, (psb_buf){NULL, 0}, NULL);
     buf_fini(&c->queue);
     c->queue_at = c->queue_payload = 0;

@@ -209,15 +209,30 @@ static void tell_done(struct exchange *x, bool complete)
 
 bool exchange_wants_done(const struct exchange *x)
 {
+    if (x->knows_mask)
+        return x->wants_done;
     return x->app && x->app->event_mask & SLUICE_EVENT_HTTP_DONE;
 }
 
-void exchange_given_up(struct exchange *x)
+/* The backend knows already. */
+static void leave_backend(struct exchange *x)
 {
     if (exchange_wants_done(x))
         tell_done(x, false);
     link_client_unbind(exchange_client(x));
+}
+
+void exchange_given_up(struct exchange *x)
+{
+    leave_backend(x);
     end_request(x, 502);
+}
+
+void exchange_terminate(struct exchange *x)
+{
+    leave_backend(x);
+    exchange_let_go(x);
+    request_reset(x->request);
 }
 
 /* The request is over, however: so is the id. */

@@ -254,10 +254,50 @@ static int take_reset(struct exchange *x, const struct sluice_frame *f)
     return 0;
 }
 
+static void terminate(struct exchange *x)
+{
+    log_info(&x->request->log, "backend terminated the client");
+    exchange_terminate(x);
+}
+
+/* A request has no option but who wants to hear of its end: nothing else of
+ * it goes on for long, or waits for anything that can be set. */
+static int take_options(struct exchange *x, const struct sluice_frame *f)
+{
+    struct sluice_set_opts o;
+    struct sluice_tlv t;
+    uint16_t id;
+    uint32_t value;
+    bool strange = false;
+
+    int rc = sluice_set_opts_get(&o, f);
+    if (rc < 0)
+        return rc;
+    while (sluice_tlv_next(&o.tlvs, &t) == 1) {
+        if (t.tag != SLUICE_TAG_OPT || sluice_tlv_get_opt(&t, &id, &value) < 0)
+            continue;
+        if (id == SLUICE_OPT_EVENT_MASK) {
+            x->knows_mask = true;
+            x->wants_done = value & SLUICE_EVENT_HTTP_DONE;
+        } else if (id <= SLUICE_OPT_VERSIONS) {
+            strange = true;
+        }
+    }
+    if (strange)
+        link_send_error(x->link, x->cid, SLUICE_ERROR_UNSUPPORTED,
+                        f->header.type, SLUICE_SEVERITY_INFO, 0,
+                        "a request has no such option");
+    return 0;
+}
+
 int exchange_take(struct exchange *x, const struct sluice_frame *f)
 {
     enum sluice_type type = f->header.type;
 
+    if (type == SLUICE_TERMINATE && x->link) {
+        terminate(x);
+        return 0;
+    }
     /* Only the client has not got all of it yet. */
     if (x->state >= EXCHANGE_ANSWERED) {
         if (x->link)
@@ -276,6 +316,8 @@ int exchange_take(struct exchange *x, const struct sluice_frame *f)
         return take_reset(x, f);
     if (type == SLUICE_ACCEPT)
         return tunnel_accept_request(x, f);
+    if (type == SLUICE_SET_OPTS)
+        return take_options(x, f);
     if (type != SLUICE_PAUSE && type != SLUICE_UNPAUSE)
         return -SLUICE_ERROR_BAD_STATE;
     x->held = type == SLUICE_PAUSE;

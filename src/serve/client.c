@@ -69,6 +69,13 @@ void client_abort(struct client *c)
     close_now(c);
 }
 
+void client_reset(struct client *c)
+{
+    if (c->state != CLIENT_DEAD && c->stream)
+        stream_reset(c->stream);
+    client_abort(c);
+}
+
 void client_close_if_idle(struct client *c)
 {
     uint64_t now_ms = clock_now_ms();
@@ -110,8 +117,9 @@ static void timed_out(struct client *c, const char *what)
     bool reset = c->request &&
                  core_conf_of(c->request->location)->reset_timedout_connection;
     if (reset)
-        stream_reset(c->stream);
-    client_abort(c);
+        client_reset(c);
+    else
+        client_abort(c);
 }
 
 static void on_timer(struct timer *timer)

@@ -425,6 +425,13 @@ void request_finish(struct request *r, int verdict)
     request_complete(r);
 }
 
+void request_reset(struct request *r)
+{
+    if (!r->main->response.head_sent)
+        r->main->response.status = 444;
+    client_reset(r->client);
+}
+
 int request_redirect_internally(struct request *r, struct str uri,
                                 struct str args)
 {

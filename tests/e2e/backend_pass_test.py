@@ -42,6 +42,7 @@ http {
 """
 HTTP_REQ, HTTP_RES, HTTP_INFO, HTTP_RESET = 0x50, 0x52, 0x53, 0x54
 HTTP_TRAILERS, HTTP_DONE, REGISTER, PAUSE = 0x55, 0x56, 0x70, 0x32
+TERMINATE, SET_OPTS, KEEPALIVE = 0x16, 0x1A, 0x03
 HEADER, EVENT_MASK = 0x10, 5
 MORE = 1
 
@@ -403,6 +404,90 @@ class BackendPass(BridgeTestCase):
             data += more
         self.assertIn(b"half", data)
         self.assertNotIn(b"0\r\n\r\n", data)
+
+    def assert_reset(self, s, got=b""):
+        data = b""
+        with self.assertRaises(ConnectionResetError):
+            while more := s.s.recv(4096):
+                data += more
+            raise AssertionError("a FIN")
+        self.assertIn(got, data)
+
+    def test_TERMINATE_resets_the_connection(self):
+        begin = (lambda cid: response(cid, 200, more=True),
+                 lambda cid: frame(HTTP_BODY, cid, b"half", MORE))
+        for why, more, part in (("before the head", (), b""), ("within the body", begin, b"half")):
+            for body in ("", "Content-Length: 9\r\n\r\nx"):
+                with self.subTest(why, body=body):
+                    p, b = self.answering(*more)
+                    s = Raw(p.port())
+                    self.addCleanup(s.close)
+                    s.send("PUT /x HTTP/1.1\r\nHost: h\r\n" + (body or "\r\n"))
+                    cid = wait_for("the request", lambda: b.of(HTTP_REQ))[0][1]
+                    if part:
+                        self.read_until(s, part)
+                    b.send(frame(TERMINATE, cid))
+                    self.assert_reset(s)
+                    done = wait_for("HTTP_DONE", lambda: b.of(HTTP_DONE))
+                    self.assertEqual((len(done), done[0][2][8]), (1, 0))
+                    self.assertEqual(b.of(ERROR) + b.of(HTTP_RESET), [])
+                    log = wait_for("the line", lambda: p.read("logs/access.log"))
+                    self.assertIn(' 200 ' if part else ' 444 ', log)
+                    p.stop()
+
+    def read_until(self, s, end):
+        data = b""
+        while end not in data:
+            more = s.s.recv(4096)
+            self.assertTrue(more, data)
+            data += more
+
+    def test_TERMINATE_while_the_response_leaves(self):
+        p, b = self.answering(
+            lambda cid: response(cid, 200, more=True),
+            *[lambda cid: frame(HTTP_BODY, cid, bytes(60000), MORE)] * 400,
+            lambda cid: frame(HTTP_BODY, cid),
+            lambda cid: frame(TERMINATE, cid),
+            backend="reply_window 32m; link_window 64m 64m;",
+        )
+        s = Raw(p.port(), small=True)
+        self.addCleanup(s.close)
+        s.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        done = wait_for("HTTP_DONE", lambda: b.of(HTTP_DONE))
+        self.assertEqual((len(done), done[0][2][8]), (1, 0))
+        self.assert_reset(s)
+        self.assertEqual(b.of(ERROR), [])
+
+    def test_options_of_a_request(self):
+        """Who wants HTTP_DONE, and nothing else."""
+        def opt(n, value=0, size="I"):
+            return tlv(0x23, struct.pack("<H" + size, n, value))
+
+        done = opt(EVENT_MASK, 1 << 7)
+        for why, payload, told, ends in (
+            ("no HTTP_DONE", opt(EVENT_MASK), 0, 0),
+            ("HTTP_DONE", opt(EVENT_MASK) + done, 0, 1),
+            ("an unknown one", opt(99), 0, 1),
+            ("none", b"", 0, 1),
+            *((f"option {n}", opt(n, 1, "B" if n in (1, 3, 6, 11, 12) else "I"), 1, 1)
+              for n in range(1, 14) if n != EVENT_MASK),
+            ("two, and a mask", opt(2) + opt(4) + opt(EVENT_MASK), 1, 0),
+        ):
+            with self.subTest(why):
+                if why == "no HTTP_DONE":
+                    wanted = []
+                    p, b = self.answering(
+                        lambda cid: frame(SET_OPTS, cid, wanted[-1]) + response(cid))
+                wanted.append(payload)
+                b.frames.clear()
+                for n in (1, 2):
+                    self.assertEqual(self.get(p)[1].status, 200)
+                b.send(frame(KEEPALIVE, 0, bytes(8)))
+                wait_for("what comes last", lambda: b.of(KEEPALIVE))
+                self.assertEqual(len(b.of(HTTP_DONE)), 2 * ends)
+                self.assertEqual(
+                    [(e[3], e[2][:2]) for e in b.of(ERROR)],
+                    [(8, bytes([SET_OPTS, 0]))] * 2 * told)
 
     def test_a_silent_backend_gets_504(self):
         p, b = self.scripted(lambda *_: None, location="backend_read_timeout 200ms;")

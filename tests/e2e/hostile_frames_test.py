@@ -311,8 +311,7 @@ REQUEST_RULES = [
         for name, kind, n in (
             ("TEXT", TEXT, 1), ("BINARY", BINARY, 1), ("CONT", CONT, 1), ("PING", PING, 0),
             ("PONG", PONG, 0), ("CLOSE", CLOSE, 0), ("ACCEPT", ACCEPT, 8),
-            ("REJECT", REJECT, 4), ("TERMINATE", TERMINATE, 0),
-            ("SET_STATE", SET_STATE, 4), ("SET_OPTS", SET_OPTS, 0),
+            ("REJECT", REJECT, 4), ("SET_STATE", SET_STATE, 4),
             ("DETACH", DETACH, 0), ("DETACHED", DETACHED, 0),
             ("SUBSCRIBE", SUBSCRIBE, 0), ("UNSUBSCRIBE", UNSUBSCRIBE, 0),
         )

@@ -31,10 +31,12 @@ struct exchange {
     uint64_t left;      /* of a response of known length */
     enum exchange_state state;
     bool length_known;
-    bool body_ended;    /* the request's: all of it is here */
-    bool body_sent;     /* and with the backend */
-    bool begun;         /* some of it left: no other backend can have it */
-    bool held;          /* PAUSE of the backend */
+    bool body_ended; /* the request's: all of it is here */
+    bool body_sent;  /* and with the backend */
+    bool begun;      /* some of it left: no other backend can have it */
+    bool held;       /* PAUSE of the backend */
+    bool knows_mask; /* SET_OPTS: wants_done instead of the app's */
+    bool wants_done;
     bool offered_again; /* after the first backend was lost */
     bool upgrade;       /* it wants another protocol: it may get a tunnel */
 };
@@ -62,6 +64,8 @@ void exchange_fail(struct exchange *x, unsigned status, enum sluice_error code,
                    const char *why);
 /* HTTP_RESET of the backend: the request ends with 502, or is cut. */
 void exchange_given_up(struct exchange *x);
+/* TERMINATE: the client's connection is reset. */
+void exchange_terminate(struct exchange *x);
 /* A session has its place on the link: nothing of it is to be done any more. */
 void exchange_let_go(struct exchange *x);
 /* Its link is gone. */

@@ -77,6 +77,8 @@ void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
 void client_close_if_idle(struct client *c);
 /* At once, with whatever is under way. */
 void client_abort(struct client *c);
+/* The same with RST: nothing that waits for it is sent. */
+void client_reset(struct client *c);
 
 /* The request's side: see request.h. */
 void client_request_done(struct client *c);

@@ -247,6 +247,10 @@ int request_wait(struct request *r, uint64_t ms, int verdict);
  * response (or aborts the connection when the head is out already). */
 void request_finish(struct request *r, int verdict);
 
+/* Reset the client's connection, whatever of the response is out: 444 in the
+ * log when that is nothing.  Not while the handler starts. */
+void request_reset(struct request *r);
+
 /* Start again with another URI (after rewrite or error_page), or at a named
  * location.  Returns what the new run's verdict is. */
 int request_redirect_internally(struct request *r, struct str uri,

@@ -207,6 +207,43 @@ static void sends_trailers_of_a_response(void **state)
     }
 }
 
+/* At any time, and without what waits for credit. */
+static void terminates_a_request(void **state)
+{
+    struct sluice_frame f;
+    struct sluice_http_done done = {.cid = cid_of(1)};
+    (void)state;
+
+    for (int stage = 0; stage < 3; stage++) {
+        request(1, false, NULL);
+        assert_saw("http 0\n");
+        psb_client_t *c = app_saw.client;
+        if (stage > 0) {
+            psb_http_respond(c, 200, NULL, "0123456789", 10, 1);
+            turn(backend);
+            assert_heard(&gw, SLUICE_HTTP_RES, &f);
+            expect_body("0123456789", true);
+        }
+        if (stage > 1)
+            assert_int_equal(psb_http_write(c, "more", 4, 0), 1);
+        assert_int_equal(psb_terminate(c), 0);
+        assert_int_equal(psb_terminate(c), -1);
+        assert_int_equal(errno, EPIPE);
+        assert_int_equal(psb_http_write(c, "x", 1, 0), -1);
+        turn(backend);
+        assert_heard(&gw, SLUICE_TERMINATE, &f);
+        assert_int_equal(f.header.cid, cid_of(1));
+        gateway_ack(&gw, 1, 0, 0);
+        assert_saw("");
+        assert_int_equal(gateway_hear(&gw, &f), 0);
+        sluice_http_done_put(&gw.out, &done);
+        gateway_say(&gw);
+        turn(backend);
+        assert_null(app_saw.client);
+        buf_clear(&app_saw.heard);
+    }
+}
+
 static void takes_a_request_as_a_tunnel(void **state)
 {
     struct sluice_frame f;
@@ -323,6 +360,7 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(sends_trailers_of_a_response, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(terminates_a_request, begin, end),
         cmocka_unit_test_setup_teardown(takes_a_request_as_a_tunnel, begin,
                                         end),
         cmocka_unit_test_setup_teardown(takes_a_handshake_as_a_tunnel, begin,
