@@ -232,6 +232,17 @@ static const struct directive backend_directives[] = {
                 "and that it is told (SETLOG); further ones are counted.",
     },
     {
+        .name = "stats_rate",
+        .contexts = CONF_BACKEND,
+        .arity = ARGS_1,
+        .set = conf_set_number,
+        .offset = FIELD(stats_rate),
+        .default_text = "50",
+        .max = 1000000,
+        .help = "How often in a second each link may ask for figures of all "
+                "processes (STATS_REQ, instance), which each has to answer.",
+    },
+    {
         .name = "debug",
         .contexts = CONF_BACKEND,
         .arity = ARGS_FLAG,
@@ -311,6 +322,7 @@ static void backend_defaults(void *conf)
         .cross_backend = true,
         .channels_max = 256,
         .log_rate = 1000,
+        .stats_rate = 50,
         .streams_max = 64,
         .method = &balance_least_conn,
     };

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "bridge/loss.h"
 #include "bridge/session.h"
 #include "cross.h"
@@ -422,10 +423,26 @@ static void deny(struct link_inquiry *x, enum sluice_error error,
     x->why = why;
 }
 
+/* Every other worker works for it. */
+static bool may_ask_all(struct link *l)
+{
+    uint64_t now = clock_now_ms();
+
+    if (now - l->asked_since_ms >= 1000) {
+        l->asked_since_ms = now;
+        l->asked_n = 0;
+    }
+    return l->asked_n++ < l->backend->pool->conf->set.stats_rate;
+}
+
 static void ask_all(struct link_inquiry *x)
 {
     struct buf question = {0};
 
+    if (!may_ask_all(x->link)) {
+        deny(x, SLUICE_ERROR_LIMIT, "too many in a second");
+        return;
+    }
     buf_put_str(&question, STR("f"));
     buf_put_str(&question, x->link->backend->pool->name);
     x->inquiry = inquiry_ask(INQUIRY_POOLS, buf_str(&question), each_process,

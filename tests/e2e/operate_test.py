@@ -392,6 +392,28 @@ class StatusTest(OperateTestCase):
         for _, _, payload, aux in b.of(ERROR):
             self.assertEqual((aux, payload[1]), (7, 0))  # LIMIT, only told
 
+    def test_stats_rate(self):
+        for rate in (3, 0):
+            p, b = self.start(workers=2, pool=f"stats_rate {rate};")
+            link = b.every[0]
+            link.sendall(frame(STATS_REQ, 0, aux=INSTANCE) * 8 + frame(STATS_REQ) * 8)
+            wait_for("answers", lambda: len(b.of(STATS)) + len(b.of(ERROR)) == 16)
+            scopes = sorted(f[3] for f in b.of(STATS))
+            self.assertEqual(scopes, [0] * 8 + [INSTANCE] * rate)
+            for _, _, payload, aux in b.of(ERROR):
+                self.assertEqual((aux, payload[1]), (7, 0))  # LIMIT, only told
+            if not rate:
+                continue
+
+            def again():
+                seen = len(b.of(STATS)) + len(b.of(ERROR))
+                link.sendall(frame(STATS_REQ, 0, aux=INSTANCE))
+                wait_for("an answer", lambda: len(b.of(STATS)) + len(b.of(ERROR)) > seen)
+                return len(b.of(STATS)) > 8 + rate
+
+            wait_for("the next second", again)
+            p.stop()
+
     def test_answers_come_in_the_order_of_the_questions(self):
         p, b = self.start(workers=2)
         b.every[0].sendall(b"".join(

@@ -144,6 +144,8 @@ struct link {
     size_t streams_n;
     struct list inquiries; /* stats.c's */
     size_t inquiries_n;
+    uint64_t asked_since_ms; /* all workers, and how often since then */
+    uint64_t asked_n;
     struct list claims; /* claim.c's */
     size_t claims_n;
     struct list owing;   /* link_client.owing: credit to return */

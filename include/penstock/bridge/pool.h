@@ -75,12 +75,13 @@ struct pool_settings {
     uint64_t drain_jitter_ms;
     unsigned drain_code;
     bool drain_is_set;
-    uint64_t log_rate;  /* lines a second, of a link to the log and back */
-    bool debug;         /* debugging may be told to backends and clients */
-    bool conn_events;   /* connections may be told to it (CONN) */
-    bool allow_raw;     /* it may make frames to clients itself */
-    bool allow_tunnel;  /* it may speak with clients itself */
-    bool cross_backend; /* broadcasts reach clients of its siblings */
+    uint64_t log_rate;   /* lines a second, of a link to the log and back */
+    uint64_t stats_rate; /* questions to all workers a second, of a link */
+    bool debug;          /* debugging may be told to backends and clients */
+    bool conn_events;    /* connections may be told to it (CONN) */
+    bool allow_raw;      /* it may make frames to clients itself */
+    bool allow_tunnel;   /* it may speak with clients itself */
+    bool cross_backend;  /* broadcasts reach clients of its siblings */
     const struct balance_method *method;
     bool method_said;
     struct value *hash_key;       /* of hash, or NULL */
