@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 import unittest
 
 import websockets
@@ -31,6 +32,9 @@ from support.gateway import (
     tlv,
 )
 from support.penstock import wait_for
+from support.websocket import Client
+
+GOAWAY, BYE = 4, 5
 
 
 class EchoTest(BridgeTestCase):
@@ -424,6 +428,34 @@ class ConfigurationTest(BridgeTestCase):
             (0x25, b"\x03who127.0.0.1"), (0x13, b"/ws/tea/42"),
         ):
             self.assertIn(tlv(tag, value), payload)
+
+
+class GoawayTest(BridgeTestCase):
+    def test_grace(self):
+        """Who takes no more clients keeps those that are there for grace_ms,
+        and a second to say BYE."""
+        for ms, mode in ((400, 0), (400, 1), (0, 0)):
+            with self.subTest(grace_ms=ms, mode=mode):
+                p, b = self.with_backend("on_backend_loss close 4001;")
+                self.wait_ready(p)
+                c = Client(p.port())
+                self.addCleanup(c.socket.close)
+                self.assertEqual(c.status, 101)
+                begin = time.monotonic()
+                b.send(frame(GOAWAY, 0, struct.pack("<I", ms) + b"tired", aux=mode))
+                p.wait_for_log("takes no more clients")
+                other = Client(p.port())
+                other.socket.close()
+                self.assertEqual(other.status // 100, 5)
+                b.send(frame(TEXT, b.of(OPEN)[0][1], b"still"))
+                self.assertEqual(c.message(), (1, b"still"))
+                if not ms:  # none was said
+                    b.send(frame(BYE))
+                self.assertEqual(c.finish()[1], 4001)
+                if ms:
+                    self.assertGreaterEqual(time.monotonic() - begin, 1.35)
+                    self.assertIn("its grace is over", p.log())
+                p.stop()
 
 
 if __name__ == "__main__":
