@@ -97,6 +97,7 @@ typedef struct {
     uint16_t http_version; /* 10, 11, 20 */
     uint16_t app_id;
     unsigned tls : 1, binary_ok : 1, already_open : 1;
+    unsigned by_proxy : 1; /* remote_addr is what a trusted proxy said */
     /* The client had another backend, which is gone (on_resume): one that this
      * one does not replace; a message was lost in part; it has left already,
      * its last messages and on_close follow. */

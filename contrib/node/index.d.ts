@@ -51,6 +51,8 @@ export interface Request {
   readonly tlsInfo: TlsInfo | null;
   readonly alreadyOpen: boolean;
   readonly binaryOk: boolean;
+  /** remoteAddress is what a trusted proxy said (set_real_ip_from). */
+  readonly byProxy: boolean;
   readonly location: string;
   readonly extension: string;
   readonly app: string;

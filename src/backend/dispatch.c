@@ -159,6 +159,7 @@ psb_info psb_client_info(const psb_client_t *c, const struct sluice_open *o)
         .tls = (o->flags & SLUICE_OPEN_TLS) != 0,
         .binary_ok = (o->flags & SLUICE_OPEN_BINARY_OK) != 0,
         .already_open = (o->flags & SLUICE_OPEN_ALREADY_OPEN) != 0,
+        .by_proxy = (o->flags & SLUICE_OPEN_TRUSTED_ADDRESS) != 0,
         .method = text_of(c, SLUICE_TAG_METHOD),
         .target = text_of(c, SLUICE_TAG_TARGET),
         .path = text_of(c, SLUICE_TAG_PATH),

@@ -8,11 +8,6 @@
 
 enum { LEVEL_NONE = 0xffff };
 
-static psb_buf buf_of(struct str s)
-{
-    return (psb_buf){(const uint8_t *)s.p, s.n};
-}
-
 /* ---- SETLOG and LOG ---- */
 
 void psb_link_set_log(struct psb_link *l)
@@ -51,7 +46,7 @@ int psb_on_log(struct psb_link *l, const struct sluice_frame *f)
         if (!h->on_log)
             continue;
         taken = true;
-        h->on_log(b, c, line.level, buf_of(line.text), b->apps[i]->app.ud);
+        h->on_log(b, c, line.level, psb_buf_of(line.text), b->apps[i]->app.ud);
     }
     if (!taken)
         fprintf(stderr, "%s: gateway: %.*s\n", b->name, STR_ARG(line.text));

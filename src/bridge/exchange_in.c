@@ -50,7 +50,7 @@ bool exchange_send_request(struct exchange *x)
         .cid = x->cid,
         .more = !x->body_sent,
         .http_version = r->head.version,
-        .flags = request_is_tls(r) ? SLUICE_OPEN_TLS : 0,
+        .flags = identity_flags(r),
         .app_id = link_app_id(x->link, x->app),
         .window_out = x->window_out,
         .window_in = x->window_in,

@@ -6,6 +6,14 @@
 #include "base/check.h"
 #include "base/random.h"
 
+uint8_t identity_flags(const struct request *r)
+{
+    unsigned flags = request_is_tls(r) ? SLUICE_OPEN_TLS : 0;
+    if (r->main->remote)
+        flags |= SLUICE_OPEN_TRUSTED_ADDRESS;
+    return (uint8_t)flags;
+}
+
 bool identity_put(struct buf *out, struct request *r, const struct app *app,
                   struct str origin)
 {

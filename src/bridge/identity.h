@@ -12,6 +12,9 @@
 #include "bridge/link.h"
 #include "serve/request.h"
 
+/* Of OPEN's flags those that say who it is. */
+uint8_t identity_flags(const struct request *r);
+
 /* METHOD, TARGET, PATH, the addresses, ORIGIN, APP, ROUTE, REQUEST_ID. */
 bool identity_put(struct buf *out, struct request *r, const struct app *app,
                   struct str origin);
@@ -24,9 +27,10 @@ bool identity_put_captures(struct buf *out, struct request *r,
 bool identity_put_params(struct buf *out, struct request *r,
                          const struct conf_list *params);
 
-/* HEADER: every field as it came. */
 /* Of a client that speaks TLS: how, and who its certificate says it is. */
 bool identity_put_tls(struct buf *out, struct request *r);
+
+/* HEADER: every field as it came. */
 bool identity_put_headers(struct buf *out, struct request *r);
 
 #endif

@@ -300,7 +300,7 @@ static bool send_open(struct session *s)
         .cid = s->cid,
         .ws_version = (uint16_t)session_framing(s)->version,
         .http_version = r->head.version,
-        .flags = session_framing(s)->binary ? SLUICE_OPEN_BINARY_OK : 0,
+        .flags = identity_flags(r),
         .app_id = link_app_id(s->link, s->app),
         .window_out = s->window_out,
         .window_in = s->window_in,
@@ -309,8 +309,8 @@ static bool send_open(struct session *s)
         .remote_port = address_port(request_remote(r)),
         .local_port = address_port(request_local(r)),
     };
-    if (request_is_tls(r))
-        o.flags |= SLUICE_OPEN_TLS;
+    if (session_framing(s)->binary)
+        o.flags |= SLUICE_OPEN_BINARY_OK;
     if (s->conf->accept_auto)
         o.flags |= SLUICE_OPEN_ALREADY_OPEN;
     if (s->deflate)

@@ -7,7 +7,6 @@ from support.penstock import free_port
 from support.proxy import CompareProxyTestCase, ProxyTestCase, echo, show
 
 
-
 class LikeNginxTest(CompareProxyTestCase):
     """What is asked of the origin, and what the client sees of its answer."""
 

@@ -8,6 +8,7 @@ import struct
 import unittest
 
 from support.certificates import Authority
+from support.gateway import ACCEPT, OPEN, READY, Backend, BridgeTestCase, frame
 from support.nginx import CompareTestCase, Nginx
 from support.penstock import PenstockTestCase, free_port
 from support.raw import Raw
@@ -16,6 +17,20 @@ SHOW = (
     'return 200 "$remote_addr|$remote_port|$realip_remote_addr'
     '|$proxy_add_x_forwarded_for|$binary_remote_addr";'
 )
+HTTP_REQ, HTTP_RES = 0x50, 0x52
+BACKEND = """
+user root;
+events { }
+http {
+    access_log off;
+    backend echo { server unix:@PREFIX@/echo.sock; }
+    server {
+        listen 127.0.0.1:@PORT@;
+        set_real_ip_from 127.0.0.1;
+        location / { websocket_pass echo; backend_pass echo; }
+    }
+}
+"""
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
@@ -210,6 +225,37 @@ class ProxyProtocolTlsTest(PenstockTestCase):
             with context.wrap_socket(raw) as s:
                 s.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n")
                 self.assertIn(b"https 192.0.2.1", s.makefile("rb").read())
+
+
+class BackendTest(BridgeTestCase):
+    def test_backends_know_whose_word_an_address_is(self):
+        p = self.penstock(BACKEND, start=False)
+        greeting = frame(1, 0, struct.pack(
+            "<8sHHBBHIIIIQQ", b"SLUICE1\n", 1, 1, 2, 0, 0, 65536, 65536, 1 << 20, 0, 8, 7,
+        )) + frame(READY)
+        seen = []
+
+        def on_frame(kind, cid, payload):
+            if kind in (OPEN, HTTP_REQ):
+                seen.append((kind, payload[3] & 0x10, b"192.0.2.7" in payload))
+            if kind == OPEN:
+                b.send(frame(ACCEPT, cid, bytes(8)))
+            if kind == HTTP_REQ:
+                b.send(frame(HTTP_RES, cid, struct.pack("<HH", 204, 0)))
+
+        b = Backend(p.path("echo.sock"), greeting, on_frame)
+        self.addCleanup(b.stop)
+        p.start()
+        self.wait_ready(p)
+        for fields in ([], ["X-Real-IP: 192.0.2.7"]):
+            with Raw(p.port()) as s:
+                self.assertEqual(s.ask("/", *fields).status, 204)
+                s.get("/", "Upgrade: websocket", "Connection: Upgrade",
+                      "Sec-WebSocket-Version: 13",
+                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *fields)
+                self.assertEqual(s.answer().status, 101)
+        self.assertEqual(seen, [(HTTP_REQ, 0, False), (OPEN, 0, False),
+                                (HTTP_REQ, 0x10, True), (OPEN, 0x10, True)])
 
 
 class OutTest(PenstockTestCase):

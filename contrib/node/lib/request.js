@@ -4,6 +4,7 @@ const { TAG, readNamed, Malformed } = require('./codec');
 const { tlsInfo } = require('./events');
 
 const FLAG_TLS = 1, FLAG_ALREADY_OPEN = 2, FLAG_BINARY_OK = 4;
+const FLAG_BY_PROXY = 0x10;
 
 // Values of fields that node:http joins by other than a comma, or not at all.
 const ONCE = new Set(['age', 'authorization', 'content-length', 'content-type',
@@ -34,6 +35,7 @@ class Request {
     this.httpVersion = open.httpVersion;
     this.tls = (open.flags & FLAG_TLS) !== 0;
     this.alreadyOpen = (open.flags & FLAG_ALREADY_OPEN) !== 0;
+    this.byProxy = (open.flags & FLAG_BY_PROXY) !== 0;
     this.binaryOk = (open.flags & FLAG_BINARY_OK) !== 0;
     this.maxMessage = open.maxMessage;
     this.time = open.time / 1000;

@@ -21,6 +21,7 @@ class Request:
             opened.http_version, "1.1")
         self.tls = None  # a Tls, where the client speaks it
         self.binary_ok = bool(opened.flags & codec.OPEN_BINARY_OK)
+        self.by_proxy = bool(opened.flags & codec.OPEN_BY_PROXY)
         self.already_open = bool(opened.flags & codec.OPEN_ALREADY)
         self.max_message = opened.max_message
         self.time = opened.t_us / 1e6

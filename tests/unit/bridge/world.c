@@ -527,6 +527,7 @@ struct paper *paper_create(const char *fields, bool old)
 
     p->fd = -1;
     p->finished = -100;
+    p->r.main = &p->r;
     p->r.arena = arena_create(4096);
     p->r.generation = &world.generation;
     p->r.location = &location;
