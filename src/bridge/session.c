@@ -445,6 +445,8 @@ void session_finish(struct session *s, enum ending ending)
         finish_early(s, ending);
         return;
     }
+    if (stream_queued(s->stream))
+        stream_flush(s->stream); /* its log line counts the close frame */
     finish(s, ending);
     linger(s);
     session_wake(s);

@@ -145,7 +145,10 @@ class NegotiationTest(SharedGatewayTestCase):
 
 
 class MessagesTest(SharedGatewayTestCase):
-    location = "websocket_deflate on min=0 takeover=client,server; websocket_max_message 100k;"
+    location = (
+        "websocket_deflate on min=0 takeover=client,server;"
+        " websocket_max_message 100k; websocket_max_fragments 1000;"
+    )
 
     def open(self, offer=OFFER):
         c = self.ask(offering(offer))
@@ -292,6 +295,20 @@ class MessagesTest(SharedGatewayTestCase):
         frames = encode(BINARY, data[:50], rsv=RSV1, fin=False)
         frames += encode(CONT, data[50:])
         self.check_end(frames, 1009)
+
+    def test_max_fragments_counts_frames_whatever_they_inflate_to(self):
+        for first, n, code in ((0, 1000, None), (0, 1001, 1008), (50, 1001, 1008)):
+            data = Deflater()(b"fragments " * 500)
+            pieces = [data[:first]] + [b""] * (n - 2) + [data[first:]]
+            frames = [
+                encode(CONT if i else TEXT, x, fin=i == n - 1, rsv=0 if i else RSV1)
+                for i, x in enumerate(pieces)
+            ]
+            if code:
+                self.check_end(b"".join(frames), code)
+            else:
+                expected = 0x81, b"fragments " * 500
+                self.check_echo(self.open(), b"".join(frames), expected)
 
     def test_a_bomb_is_stopped_while_it_inflates(self):
         before = self.memory()

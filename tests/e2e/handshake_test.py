@@ -357,6 +357,35 @@ class EndTest(BridgeTestCase):
         self.assertTrue(0.4 < time.monotonic() - started < 5)
         self.assertEqual(self.closed(b)[1], 5)
 
+    def test_what_websocket_idle_timeout_counts(self):
+        location = "websocket_idle_timeout 700ms; websocket_ping 300ms timeout=20s;"
+        p, b, c, cid = self.one(location=location)
+        started = time.monotonic()
+        before, code, _ = c.finish()
+        self.assertEqual(([first for first, _ in before], code), ([0x89], 1001))
+        self.assertTrue(0.6 < time.monotonic() - started < 5)
+
+        def data():
+            b.send(frame(0x20, b.of(OPEN)[-1][1], b"x"))
+            self.assertEqual(c.message(), (TEXT, b"x"))
+
+        location = "websocket_idle_timeout 700ms; websocket_ping %s;"
+        for ping, active in (
+            ("100ms timeout=20s", lambda: c.send(encode(PONG, c.frame()[1]))),
+            ("off", data),
+            ("off", lambda: c.send(encode(PONG))),
+        ):
+            with self.subTest(ping):
+                p, b, c, cid = self.one(location=location % ping)
+                started = time.monotonic()
+                while time.monotonic() - started < 1.2:
+                    active()
+                    time.sleep(0.1)
+                c.send(encode(PING, b"alive"))
+                while (got := c.frame())[0] == 0x89:
+                    pass
+                self.assertEqual(got, (0x8A, b"alive"))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -176,6 +176,10 @@ class LogTest(BridgeTestCase):
                 c.send(close_frame(4002))
             f = self.fields(self.lines(p, before + 1)[-1])
             self.assertEqual((f["close_code"], f["close_by"]), (code, by))
+            # A close frame of ours is on the wire, and counted.
+            out = {"gateway": "4", "backend": "4"}.get(by, {"1005": "2"}.get(code, "0"))
+            self.assertEqual(f["bytes_out"], out)
+            self.assertEqual(f["body"], out)
             self.assertEqual(f["protocol"], "chat")
 
     def all_lines(self, p):
