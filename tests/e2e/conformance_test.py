@@ -2,8 +2,22 @@
 """RFC 6455 rule by rule: what a client sends, what comes back, and the close
 code, before an echoing backend.
 
-The rows are those of support/rows.py.  RFC 7692 has its own in
-deflate_rows_test.py.
+The rows are those of support/rows.py.
+
+Section    what                                            where
+3, 4.1     what a client must send, as a server sees it    REQUESTS
+4.2.1      each item of the list                           REQUESTS
+4.2.2      the answer; subprotocols                        REQUESTS, PROTOCOLS
+4.3, 4.4   the grammar of the fields; other versions       REQUESTS
+5.1 - 5.3  masks, lengths, reserved bits and opcodes       FRAMING
+5.4, 5.6   fragments, text and binary                      FRAGMENTS, TEXTS
+5.5        control frames                                  CONTROL, CLOSES
+7          closing: codes, reasons, who goes first         CLOSES, test_7_*
+8.1        text that is not UTF-8                          TEXTS
+9.1, 11.3  extensions; fields that come twice              REQUESTS
+
+RFC 7692 has its own tables in deflate_rows_test.py, the older drafts theirs
+in draft_rows_test.py.
 """
 
 import base64
@@ -17,9 +31,14 @@ from support.websocket import (
     BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, Client, Ended,
 )
 
-ACCEPT = base64.b64encode(
-    hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
-).decode()
+
+
+def accept(key):
+    digest = hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode())
+    return base64.b64encode(digest.digest()).decode()
+
+
+ACCEPT = accept(KEY)
 
 
 def text_rows(why, texts):
@@ -278,40 +297,106 @@ HEAD = {
     "Host": "x", "Upgrade": "websocket", "Connection": "Upgrade",
     "Sec-WebSocket-Key": KEY, "Sec-WebSocket-Version": "13",
 }
-# (why, what differs, status)
+# (why, what differs, status, and fields the answer has besides, None: has not)
 REQUESTS = [
     ("4.2.1: as it should be", {}, 101),
-    ("4.2.1 (1): not GET", {"request": "POST /ws HTTP/1.1"}, 405),
-    ("4.2.1 (1): HEAD", {"request": "HEAD /ws HTTP/1.1"}, 405),
+    ("1.3: the example", {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}, 101,
+     {"sec-websocket-accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}),
+    ("4.2.1 (1): not GET", {"request": "POST /ws HTTP/1.1"}, 405, {"allow": "GET"}),
+    ("4.2.1 (1): HEAD", {"request": "HEAD /ws HTTP/1.1"}, 405, {"allow": "GET"}),
+    ("4.2.1 (1): get", {"request": "get /ws HTTP/1.1"}, 400),
     ("4.2.1 (1): HTTP/1.0", {"request": "GET /ws HTTP/1.0"}, 400),
     ("4.2.1 (1): an absolute target", {"request": "GET http://x/ws HTTP/1.1"}, 101),
     ("4.2.1 (1): a query", {"request": "GET /ws?a=b&c HTTP/1.1"}, 101),
+    ("4.2.1 (1): an empty query", {"request": "GET /ws? HTTP/1.1"}, 101),
+    ("3: a fragment", {"request": "GET /ws#part HTTP/1.1"}, 400),
+    ("3: a # that is escaped", {"request": "GET /ws/%23part HTTP/1.1"}, 101),
+    ("4.2.2 (4): where no sessions are", {"request": "GET /elsewhere HTTP/1.1"}, 200),
+    ("4.1 (3): a body", {"Content-Length": "2", "request": "GET /ws HTTP/1.1"}, 400),
     ("4.2.1 (2): no Host", {"Host": None}, 400),
+    ("4.2.1 (2): two of them", {"Host": ["x", "x"]}, 400),
+    ("4.2.1 (2): with a port", {"Host": "x:8080"}, 101),
+    ("4.2.1 (3): no Upgrade", {"Upgrade": None}, 404),
+    ("4.2.1 (3): Upgrade to another", {"Upgrade": "h2c"}, 404),
+    ("4.2.1 (3): to a version of it", {"Upgrade": "websocket/13"}, 404),
     ("4.2.1 (3): Upgrade in any case", {"Upgrade": "WEBSocket"}, 101),
+    ("4.2.1 (3): the name in any case", {"Upgrade": None, "UPGRADE": "websocket"}, 101),
+    ("4.2.1 (3): Upgrade with more", {"Upgrade": "h2c, websocket"}, 101),
+    ("4.2.1 (3): in two fields", {"Upgrade": ["h2c", "websocket"]}, 101),
     ("4.2.1 (4): Connection in any case", {"Connection": "uPGRADE"}, 101),
     ("4.2.1 (4): Connection with more", {"Connection": "keep-alive, Upgrade"}, 101),
+    ("4.2.1 (4): in two fields", {"Connection": ["keep-alive", "Upgrade"]}, 101),
+    ("4.2.1 (4): no blanks", {"Connection": "keep-alive,Upgrade"}, 101),
     ("4.2.1 (4): no Connection", {"Connection": None}, 400),
     ("4.2.1 (4): another Connection", {"Connection": "keep-alive"}, 400),
+    ("4.2.1 (4): one that begins so", {"Connection": "Upgrades"}, 400),
+    ("4.2.1 (4): a quoted one", {"Connection": '"Upgrade"'}, 400),
     ("4.2.1 (5): no key", {"Sec-WebSocket-Key": None}, 400),
     ("4.2.1 (5): an empty key", {"Sec-WebSocket-Key": ""}, 400),
     ("4.2.1 (5): a short key", {"Sec-WebSocket-Key": "AAAA"}, 400),
     ("4.2.1 (5): a long key", {"Sec-WebSocket-Key": "A" * 26 + "=="}, 400),
+    ("4.2.1 (5): of 15 bytes", {"Sec-WebSocket-Key": "A" * 20}, 400),
+    ("4.2.1 (5): of 17 bytes", {"Sec-WebSocket-Key": "A" * 23 + "="}, 400),
+    ("4.2.1 (5): without its end", {"Sec-WebSocket-Key": "A" * 22}, 400),
     ("4.2.1 (5): a key of other letters", {"Sec-WebSocket-Key": "!" * 22 + "=="}, 400),
+    ("4.2.1 (5): of URLs' base64", {"Sec-WebSocket-Key": "-_" * 11 + "=="}, 400),
+    ("4.2.1 (5): every letter is hashed as it is",
+     {"Sec-WebSocket-Key": "//////////////////////=="}, 101,
+     {"sec-websocket-accept": accept("//////////////////////==")}),
+    ("4.2.1 (5): blanks around it do not count", {"Sec-WebSocket-Key": f" \t{KEY} \t"}, 101),
     ("11.3.1: two keys", {"Sec-WebSocket-Key": [KEY, KEY]}, 400),
-    ("4.2.1 (6): no version", {"Sec-WebSocket-Version": None}, 400),
+    ("11.3.1: two in a list", {"Sec-WebSocket-Key": f"{KEY}, {KEY}"}, 400),
+    ("4.2.1 (6): no version", {"Sec-WebSocket-Version": None}, 400,
+     {"sec-websocket-version": "13, 8"}),
+    ("4.2.1 (6): an empty one", {"Sec-WebSocket-Version": ""}, 400),
     ("11.3.5: two versions", {"Sec-WebSocket-Version": ["13", "13"]}, 400),
+    ("11.3.5: two in a list", {"Sec-WebSocket-Version": "13, 8"}, 400),
     ("4.4: a later version", {"Sec-WebSocket-Version": "14"}, 426),
+    ("4.4: the last there can be", {"Sec-WebSocket-Version": "255"}, 426),
     ("4.4: an earlier version", {"Sec-WebSocket-Version": "0"}, 426),
+    ("4.4: of a draft that is off", {"Sec-WebSocket-Version": "7"}, 426),
     ("4.3: no number", {"Sec-WebSocket-Version": "thirteen"}, 400),
     ("4.3: 256", {"Sec-WebSocket-Version": "256"}, 400),
+    ("4.3: a leading zero", {"Sec-WebSocket-Version": "013"}, 400),
+    ("4.3: a sign", {"Sec-WebSocket-Version": "+13"}, 400),
+    ("4.3: a fraction", {"Sec-WebSocket-Version": "13.0"}, 400),
+    ("4.3: a quoted one", {"Sec-WebSocket-Version": '"13"'}, 400),
     ("4.2.1 (7): another page", {"Origin": "http://elsewhere.example"}, 403),
     ("4.2.1 (7): the same page", {"Origin": "http://x"}, 101),
+    ("4.2.1 (7): in another case", {"Origin": "HTTP://X"}, 101),
+    ("4.2.1 (7): no browser, none", {"Origin": None}, 101),
+    ("4.2.1 (7): a page of nowhere", {"Origin": "null"}, 403),
+    ("10.2: the same name by another scheme", {"Origin": "https://x"}, 403),
+    ("10.2: and at another port", {"Origin": "http://x:8080"}, 403),
     ("4.2.1 (8): subprotocols", {"Sec-WebSocket-Protocol": "a, b"}, 101),
+    ("11.3.4: in two fields", {"Sec-WebSocket-Protocol": ["a", "b"]}, 101),
     ("4.1 (10): one of them twice", {"Sec-WebSocket-Protocol": "a, a"}, 400),
+    ("4.1 (10): in two fields", {"Sec-WebSocket-Protocol": ["a", "b, a"]}, 400),
     ("4.3: one that is no token", {"Sec-WebSocket-Protocol": "a b"}, 400),
+    *(
+        (f"4.1 (10): {c} is no letter of a token", {"Sec-WebSocket-Protocol": f"a{c}"}, 400)
+        for c in '()<>@;:\\"/[]?={}'
+    ),
+    ("4.3: all letters of a token", {"Sec-WebSocket-Protocol": "!#$%&'*+-.^_`|~09azAZ"},
+     101),
     ("4.2.1 (9): extensions nobody knows", {"Sec-WebSocket-Extensions": "x-nobody; a=1"},
      101),
+    ("4.2.1 (9): in two fields", {"Sec-WebSocket-Extensions": ["x-a", "x-b"]}, 101),
+    ("9.1: that are off", {"Sec-WebSocket-Extensions": "permessage-deflate"}, 101),
     ("4.2.1 (10): other fields", {"Cookie": "a=b", "X-Other": "1"}, 101),
+    ("4.2.1 (10): an answer's fields", {"Sec-WebSocket-Accept": ACCEPT}, 101),
+]
+
+# The same where the server has subprotocols.
+PROTOCOLS = [
+    ("4.2.2 (5.5): none is offered", None, None),
+    ("4.2.2 (5.5): the only one", "v1", "v1"),
+    ("4.2.2 (5.5): one of them", "v1, v2", "v2"),
+    ("4.2.2 (5.5): whatever their order", "v2, v1", "v2"),
+    ("4.2.2 (5.5): in several fields", ["v9", "v1"], "v1"),
+    ("4.2.2 (5.5): none that is known", "v9", None),
+    ("4.2.2 (5.5): names have a case", "V1", None),
+    ("4.2.2 (5.5): one that begins so", "v1x", None),
 ]
 
 
@@ -326,21 +411,31 @@ class HandshakeTest(SharedGatewayTestCase):
                     lines.append(f"{name}: {each}")
         return [(line + "\r\n").encode() for line in lines + [""]]
 
-    def check_answer(self, c, why, status):
+    def check_answer(self, c, why, status, fields):
         self.assertEqual(c.read_head(), status, why)
+        for name, value in fields.items():
+            self.assertEqual(c.fields.get(name), value, why)
         if status == 101:
             # 4.2.2 (5): all that must be there, and once.
+            self.assertTrue(c.head.startswith("HTTP/1.1 101 "), why)
             self.assertEqual(c.fields["upgrade"], "websocket", why)
             self.assertEqual(c.fields["connection"], "Upgrade", why)
-            self.assertEqual(c.fields["sec-websocket-accept"], ACCEPT, why)
-            self.assertNotIn("sec-websocket-protocol", c.fields, why)
-            self.assertNotIn("sec-websocket-extensions", c.fields, why)
+            if "sec-websocket-accept" not in fields:
+                self.assertEqual(c.fields["sec-websocket-accept"], ACCEPT, why)
+            if "sec-websocket-protocol" not in fields:
+                self.assertNotIn("sec-websocket-protocol", c.fields, why)
+            # 4.1, of the client: it would fail the connection.
+            for name in ("extensions", "version", "key"):
+                self.assertNotIn(f"sec-websocket-{name}", c.fields, why)
             c.send(f(TEXT, b"hello"))
             self.assertEqual(c.message(), (TEXT, b"hello"), why)
             return
         self.assertNotIn("sec-websocket-accept", c.fields, why)
         if status == 426:
+            # 4.4, and RFC 9110 section 15.5.22.
             self.assertEqual(c.fields["sec-websocket-version"], "13, 8", why)
+            self.assertEqual(c.fields["upgrade"], "websocket", why)
+            self.assertIn("upgrade", c.fields["connection"].lower(), why)
         if c.fields["connection"].split(",")[0] == "close":
             return
         if not why.endswith("HEAD"):
@@ -348,22 +443,38 @@ class HandshakeTest(SharedGatewayTestCase):
         c.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual((c.read_head(), c.read_body()), (200, b"plain\n"), why)
 
-    def test_4_2_requests(self):
-        for why, differs, status in REQUESTS:
+    def run_requests(self, rows):
+        for why, differs, status, *fields in rows:
             lines = self.head(differs)
             for fed in ("whole", "by lines", "by bytes"):
                 with self.subTest(why, fed=fed):
                     c = Client(self.p.port(), b"", wait=False)
                     self.addCleanup(c.socket.close)
-                    if fed == "whole":
-                        c.send(*lines)
-                    elif fed == "by lines":
-                        for line in lines:
-                            c.send(line)
-                    else:
-                        c.chop(b"".join(lines))
-                    self.check_answer(c, why, status)
+                    try:
+                        if fed == "whole":
+                            c.send(*lines)
+                        elif fed == "by lines":
+                            for line in lines:
+                                c.send(line)
+                        else:
+                            c.chop(b"".join(lines))
+                    except (BrokenPipeError, ConnectionResetError):
+                        self.assertNotEqual(status, 101, why)
+                    self.check_answer(c, why, status, fields[0] if fields else {})
                     c.socket.close()
+
+    def test_4_2_requests(self):
+        self.run_requests(REQUESTS)
+
+
+class ProtocolTest(HandshakeTest):
+    location = "websocket_protocol v2 v1; websocket_accept auto;"
+
+    def test_4_2_requests(self):
+        self.run_requests([
+            (why, {"Sec-WebSocket-Protocol": offer}, 101, {"sec-websocket-protocol": chosen})
+            for why, offer, chosen in PROTOCOLS
+        ])
 
 
 if __name__ == "__main__":

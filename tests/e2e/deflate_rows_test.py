@@ -135,6 +135,9 @@ EXAMPLES = [
     good("7692 7.2.3.6: in fragments", z(TEXT, b"", fin=False), f(CONT, b"\x00"),
          payload=b""),
     good("7692 7.2.3.6: empty binary", z(BINARY, b"\x00"), opcode=BINARY, payload=b""),
+    # Nobody need send it; there is but one thing that it can mean.
+    good("7692 7.2.3.6: no bytes at all", z(TEXT, b"")),
+    good("7692 7.2.3.6: none in two fragments", z(TEXT, b"", fin=False), f(CONT, b"")),
     ("7692 7.2.3.6: several", [z(TEXT, b"\x00")] * 3, echo(TEXT) * 3, None),
     good("7692 7.2.3.6: an empty block of fixed codes", z(TEXT, b"\x02\x00"), payload=b""),
 ]
