@@ -26,6 +26,12 @@ static bool make_room(struct session *s, size_t n)
 
     if (!lag || lag + n <= max)
         return true;
+    /* What came in this turn was not offered to the client yet. */
+    stream_flush(s->stream);
+    session_line_go_on(s);
+    lag = lag_of(s);
+    if (!lag || lag + n <= max)
+        return true;
     if (s->conf->overflow != OVERFLOW_DROP_OLD)
         return false;
     if (line_has(s))

@@ -404,6 +404,20 @@ class LivenessTest(BridgeTestCase):
             rss = int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
         self.assertLess(rss, 200000)
 
+    def test_a_burst_of_one_turn_is_no_slow_client(self):
+        """More than websocket_send_buffer, less than the kernel takes."""
+        for overflow in "close", "drop_new", "drop_old":
+            p, b = self.with_backend(
+                location=f"websocket_send_buffer 4k overflow={overflow};"
+            )
+            self.wait_ready(p)
+            c = Client(p.port())
+            self.addCleanup(c.socket.close)
+            head = struct.pack("<BBHHHI", 2, 0, 0, 0, 0, 0)
+            data = [bytes([i]) + bytes(1000) for i in range(40)]
+            b.send(b"".join(frame(BROADCAST, 0, head + x) for x in data))
+            self.assertEqual([c.message() for _ in data], [(BINARY, x) for x in data])
+
     def test_drop_old_leaves_the_newest(self):
         p, b = self.with_backend(
             location="websocket_send_buffer 256k overflow=drop_old;"
