@@ -155,7 +155,9 @@ class HixieTest(SharedGatewayTestCase):
             for size in (0, 1):
                 with self.subTest(why, piece=size):
                     row = ANSWERS[0]
-                    c = self.session({**self.keys(row), **differs}, row[3], size)
+                    # They would come too late behind a head in pieces.
+                    c = self.session({**self.keys(row), **differs},
+                                     b"" if size else row[3], size)
                     self.assertEqual(c.read_head(), status)
                     c.read_body()
                     # The eight bytes are no request.
