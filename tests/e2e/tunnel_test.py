@@ -143,11 +143,35 @@ class WebSocketServer(Tunnels):
 
     def __init__(self, path, **how):
         self.servers = {}
+        self.credit = {}
+        self.waiting = {}  # cid: [(piece, more)], for want of credit
         super().__init__(path, **how)
+
+    def take(self, kind, flags, cid, payload):
+        super().take(kind, flags, cid, payload)
+        if kind == ACK:
+            for cid, n, _ in struct.iter_unpack("<QII", payload):
+                self.credit[cid] += n
+                self.pump(cid)
+
+    def say(self, cid, data, more=True):
+        self.waiting[cid] += [
+            (data[at : at + 65536], more) for at in range(0, len(data) or 1, 65536)
+        ]
+        self.pump(cid)
+
+    def pump(self, cid):
+        waiting = self.waiting[cid]
+        while waiting and self.credit[cid] > 0:
+            piece, more = waiting.pop(0)
+            self.credit[cid] -= len(piece)
+            self.send(frame(HTTP_BODY, cid, piece, MORE if more else 0))
 
     def open(self, cid):
         self.servers[cid] = ServerConnection()
         _, _, payload, _ = self.frames[-1]
+        self.credit[cid], = struct.unpack_from("<I", payload, 8)
+        self.waiting[cid] = []
         self.send(frame(ACCEPT, cid, **ACCEPT_TUNNEL))
         # The library reads a head: this is what a virtual socket feeds it.
         self.feed(cid, head_of(payload))
