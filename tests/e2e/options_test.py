@@ -180,6 +180,7 @@ class OptionsTest(OptionsTestCase):
         for c, cid in self.every("max_message"):
             c.send(encode(WS_TEXT, b"x" * 10), encode(WS_TEXT, b"x" * 11))
             self.assertEqual(c.finish()[1], 1009)
+            self.wait_of(CLOSED, cid)
             self.assertEqual(len(self.of(TEXT, cid)), 1)
         opened, = [f for f in self.b.of(OPEN)
                    if tlvs(f[2][32:])[0x13] == b"/register/max_message"]
