@@ -8,8 +8,9 @@ import threading
 import time
 import unittest
 
+from support.http import CONFIG
 from support.penstock import wait_for
-from support.proxy import CONFIG, CompareProxyTestCase, ProxyTestCase
+from support.proxy import CompareProxyTestCase, ProxyTestCase
 from support.raw import Closed
 
 PATH = "proxy_cache_path @PREFIX@/cache%s levels=1:2 keys_zone=z:1m %s;"

@@ -2,38 +2,14 @@
 """auth_request, auth_request_set and mirror, as in nginx."""
 
 import threading
-import time
 import unittest
 
+from support.http import HttpTestCase
 from support.nginx import CompareTestCase
-from support.penstock import PenstockTestCase, wait_for
-from support.raw import Closed, Origin, Raw, silence
+from support.penstock import wait_for
+from support.raw import Closed, Origin
 
-CONFIG = """
-pid logs/penstock.pid;
-events { }
-http {
-    access_log logs/access.log;
-    %s
-    server { listen 127.0.0.1:@PORT@; root @PREFIX@/html; %s }
-}
-"""
 FILES = {"html/a.txt": "0123456789"}
-
-
-class Before(PenstockTestCase):
-    def serve(self, server, http="", **how):
-        return self.penstock(CONFIG % (http, server), **how)
-
-    def client(self, p, **how):
-        s = Raw(p.port(), **how)
-        self.addCleanup(s.close)
-        return s
-
-    def origin(self, respond, **how):
-        o = Origin(respond, **how)
-        self.addCleanup(o.stop)
-        return o
 
 
 class AuthRequestLikeNginxTest(CompareTestCase):
@@ -113,7 +89,7 @@ class AuthRequestLikeNginxTest(CompareTestCase):
         self.assertEqual(seen[2], seen[3])
 
 
-class AuthRequestTest(Before):
+class AuthRequestTest(HttpTestCase):
     def test_the_body_waits_for_the_verdict(self):
         asked, go = threading.Event(), threading.Event()
 
@@ -188,7 +164,7 @@ class AuthRequestTest(Before):
         self.assertEqual(500, self.client(p).ask("/x").status)
 
 
-class MirrorTest(Before):
+class MirrorTest(HttpTestCase):
     def test_copies(self):
         o = self.origin(lambda peer: peer.reply("mirrored"))
         p = self.serve(

@@ -1,19 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A gateway before origins of our own."""
 
+from support.http import HttpTestCase
 from support.nginx import CompareTestCase
-from support.penstock import PenstockTestCase
-from support.raw import Origin, Raw
-
-CONFIG = """
-pid logs/penstock.pid;
-events { }
-http {
-    access_log logs/access.log;
-    %s
-    server { listen 127.0.0.1:@PORT@; root @PREFIX@/html; %s }
-}
-"""
+from support.raw import Origin
 
 
 def show(peer):
@@ -31,20 +21,7 @@ def named(name):
     return lambda peer: peer.reply(name)
 
 
-class ProxyTestCase(PenstockTestCase):
-    def serve(self, server, http="", **how):
-        return self.penstock(CONFIG % (http, server), **how)
-
-    def client(self, p, **how):
-        s = Raw(p.port(), **how)
-        self.addCleanup(s.close)
-        return s
-
-    def origin(self, respond, **how):
-        o = Origin(respond, **how)
-        self.addCleanup(o.stop)
-        return o
-
+class ProxyTestCase(HttpTestCase):
     def before(self, *origins, server="", location="", settings="", how="", http=""):
         """A penstock before an upstream{} of these."""
         servers = "".join(
