@@ -180,14 +180,27 @@ void wait_give_piece(struct session *s, struct shared *m, uint64_t serial,
 
 /* ---- they are dropped ---- */
 
-void wait_drop_stream(struct session *s, uint64_t serial)
+typedef bool waiter_test(const struct waiter *w, uint64_t serial);
+
+static bool is_piece_of(const struct waiter *w, uint64_t serial)
+{
+    return w->kind == WAITS_PIECE && w->serial == serial;
+}
+
+static bool is_of_groups(const struct waiter *w, uint64_t serial)
+{
+    (void)serial;
+    return w->kind != WAITS_OWN;
+}
+
+static void drop_all(struct session *s, waiter_test *test, uint64_t serial)
 {
     struct waiter *before = NULL, **place;
 
     if (!s->line)
         return;
     for (place = &s->line->waiting; *place;) {
-        if ((*place)->kind == WAITS_PIECE && (*place)->serial == serial) {
+        if (test(*place, serial)) {
             destroy(take(s->line, place, before));
             continue;
         }
@@ -195,6 +208,11 @@ void wait_drop_stream(struct session *s, uint64_t serial)
         place = &before->next;
     }
     line_drop_empty(s);
+}
+
+void wait_drop_stream(struct session *s, uint64_t serial)
+{
+    drop_all(s, is_piece_of, serial);
 }
 
 static struct seat *seat_of(struct session *s, uint64_t serial)
@@ -291,8 +309,6 @@ static void leave_streams(struct session *s)
 
 void session_drop_groups(struct session *s)
 {
-    struct waiter *before = NULL, **place;
-
     if (!s->line)
         return;
     for (struct seat *seat = s->line->seats, *next; seat; seat = next) {
@@ -300,15 +316,7 @@ void session_drop_groups(struct session *s)
         if (s->line->inside != seat_serial(seat))
             seat_leave(seat);
     }
-    for (place = s->line ? &s->line->waiting : NULL; place && *place;) {
-        if ((*place)->kind != WAITS_OWN) {
-            destroy(take(s->line, place, before));
-            continue;
-        }
-        before = *place;
-        place = &before->next;
-    }
-    line_drop_empty(s);
+    drop_all(s, is_of_groups, 0);
 }
 
 void session_drop_waiting(struct session *s)
