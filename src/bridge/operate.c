@@ -117,6 +117,16 @@ static bool place(struct request *r, struct roster_ask *ask)
     return true;
 }
 
+/* Which of the arguments is wrong, the log says. */
+static int refuse_argument(struct request *r, const char *expected)
+{
+    log_info(&r->log,
+             "backend_sessions: client asked with a wrong argument, "
+             "expected %s",
+             expected);
+    return 400;
+}
+
 static int refuse_method(struct request *r, struct str allowed)
 {
     response_add(r, STR("Allow"), allowed);
@@ -247,9 +257,12 @@ static int list(struct request *r)
     uint64_t limit = ROSTER_LIMIT;
     struct buf text = {0};
 
-    if (!number(r, "limit", ROSTER_LIMIT_MAX, &limit) || !limit ||
-        !number(r, "id", UINT64_MAX, &a.id) || !place(r, &a))
-        return 400;
+    if (!number(r, "limit", ROSTER_LIMIT_MAX, &limit) || !limit)
+        return refuse_argument(r, "a limit from 1 to 1000");
+    if (!number(r, "id", UINT64_MAX, &a.id))
+        return refuse_argument(r, "a number as id");
+    if (!place(r, &a))
+        return refuse_argument(r, "after as \"next\" said it");
     argument(r, "pool", &a.pool);
     argument(r, "app", &a.app);
     q->limit = a.limit = (uint32_t)limit;
@@ -282,15 +295,17 @@ static int kill_one(struct request *r)
     uint64_t code = 0, reset = 0;
     struct buf text = {0};
 
-    if (!number(r, "id", UINT64_MAX, &k.id) || !k.id ||
-        !number(r, "code", UINT16_MAX, &code) ||
-        !number(r, "terminate", 1, &reset) ||
+    if (!number(r, "id", UINT64_MAX, &k.id) || !k.id)
+        return refuse_argument(r, "the id of a session");
+    if (!number(r, "code", UINT16_MAX, &code) ||
         (code && !ws_close_code_may_be_sent((unsigned)code)))
-        return 400;
+        return refuse_argument(r, "a code that a Close may have");
+    if (!number(r, "terminate", 1, &reset))
+        return refuse_argument(r, "terminate as 0 or 1");
     if (argument(r, "reason", &k.reason) &&
         (k.reason.n > ROSTER_REASON_MAX ||
          !utf8_is_valid(k.reason.p, k.reason.n)))
-        return 400;
+        return refuse_argument(r, "a reason of UTF-8, at most 123 bytes");
     k.code = (uint16_t)code;
     k.reset = reset != 0;
     log_notice(&r->log, "session %llu is to be closed",

@@ -243,6 +243,10 @@ class SessionsTest(OperateTestCase):
                       "id=1&code=70000", "id=1&terminate=2",
                       "id=1&reason=%ff", "id=1&reason=" + "x" * 124):
             self.assertEqual(self.ask("/sessions?" + query, "DELETE")[0], 400, query)
+        for expected in ("a limit from 1 to 1000", "a number as id", 'after as "next" said it',
+                         "the id of a session", "a code that a Close may have",
+                         "terminate as 0 or 1", "a reason of UTF-8, at most 123 bytes"):
+            self.assertIn("wrong argument, expected " + expected, p.log())
         self.assertEqual(self.ask("/sessions?id=1", "DELETE")[0], 404)
         self.assertEqual(self.ask("/sessions?id=18446744073709551615", "DELETE")[0], 404)
         self.assertEqual(self.ask("/sessions", "POST")[0], 405)
