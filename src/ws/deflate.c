@@ -80,22 +80,25 @@ static int64_t give(struct ws_inflater *i, const uint8_t *p, size_t n)
 }
 
 /* 7.2.2: the tail is put behind the message.  One that has no bytes, or ends
- * with a BFINAL block, is whole without it; a BFINAL block does not end in
- * the tail. */
+ * with a BFINAL block, is whole without it. */
 static bool give_tail(struct ws_inflater *i)
 {
-    int64_t used = give(i, tail + i->tail_at, sizeof tail - i->tail_at);
-    if (used < 0 || i->at_start)
-        return false;
-    i->tail_at = (uint8_t)(i->tail_at + used);
+    while (i->z.avail_out && i->tail_at < sizeof tail && !i->at_start) {
+        int64_t used = give(i, tail + i->tail_at, sizeof tail - i->tail_at);
+        if (used < 0)
+            return false;
+        i->tail_at = (uint8_t)(i->tail_at + used);
+    }
+    i->more = i->z.avail_out == 0;
     return true;
 }
 
 /* Everything was given and nothing is left inside: between two blocks, at a
- * byte, that is, is the only place where a message can end. */
+ * byte, that is, is the only place where a message can end.  A BFINAL block
+ * does not end in the tail. */
 static bool ends_well(const struct ws_inflater *i)
 {
-    return i->at_start || i->z.data_type == 128;
+    return i->at_start ? i->tail_at == 0 : i->z.data_type == 128;
 }
 
 static int take_piece(struct ws_inflater *i, struct span room, bool last,
@@ -127,12 +130,8 @@ int ws_inflater_next(struct ws_inflater *i, struct span *in, bool end,
         span_advance(in, (size_t)used);
         i->more = i->z.avail_out == 0;
     }
-    if (i->z.avail_out && end && !i->at_start) {
-        while (i->z.avail_out && i->tail_at < sizeof tail)
-            if (!give_tail(i))
-                return -WS_CLOSE_BAD_DATA;
-        i->more = i->z.avail_out == 0;
-    }
+    if (i->z.avail_out && end && !give_tail(i))
+        return -WS_CLOSE_BAD_DATA;
     if (i->more)
         return take_piece(i, room, false, piece);
     if (end)
