@@ -32,27 +32,42 @@ static bool take_token(struct str *s, struct str *token)
     return n > 0;
 }
 
-/* A quoted value must be a token once it is unquoted: then an escape in it
- * stands before a character that needs none, and nobody sends that.  Refusing
- * them keeps the value a piece of the field. */
-static bool take_value(struct str *s, struct str *value)
+struct param {
+    struct str name, value; /* value.p NULL: none */
+    char unquoted[4];       /* where a quoted value stands */
+};
+
+/* RFC 9110 section 5.6.4, of qdtext and of what a backslash may escape. */
+static bool may_be_quoted(char c)
 {
-    if (!take_char(s, '"'))
-        return take_token(s, value);
-    size_t n = 0;
-    while (n < s->n && ascii_is_token(s->p[n]))
-        n++;
-    *value = str_slice(*s, 0, n);
-    *s = str_slice(*s, n, s->n);
-    if (!n || !s->n || s->p[0] != '"')
+    return c == '\t' || ((unsigned char)c >= ' ' && c != 0x7f);
+}
+
+/* All of a quoted string is read, so that what follows it is found.  Of its
+ * characters the first are kept: no value of so many is one that we take. */
+static bool take_quoted(struct str *s, struct param *p)
+{
+    size_t kept = 0, i;
+
+    for (i = 0; i < s->n && s->p[i] != '"'; i++) {
+        if (s->p[i] == '\\' && ++i == s->n)
+            return false;
+        if (!may_be_quoted(s->p[i]))
+            return false;
+        if (kept < sizeof p->unquoted)
+            p->unquoted[kept++] = s->p[i];
+    }
+    if (i == s->n)
         return false;
-    *s = str_slice(*s, 1, s->n);
+    *s = str_slice(*s, i + 1, s->n);
+    p->value = str_n(p->unquoted, kept);
     return true;
 }
 
-struct param {
-    struct str name, value; /* value.p NULL: none */
-};
+static bool take_value(struct str *s, struct param *p)
+{
+    return take_char(s, '"') ? take_quoted(s, p) : take_token(s, &p->value);
+}
 
 /* 1 with a parameter, 0 when the offer ends, -1 on a syntax error. */
 static int next_param(struct str *rest, struct param *p)
@@ -64,7 +79,7 @@ static int next_param(struct str *rest, struct param *p)
     }
     if (!take_token(rest, &p->name))
         return -1;
-    if (take_char(rest, '=') && !take_value(rest, &p->value))
+    if (take_char(rest, '=') && !take_value(rest, p))
         return -1;
     return 1;
 }
