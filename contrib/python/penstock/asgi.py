@@ -17,6 +17,7 @@ from .backend import Backend
 from .client import ConnectionClosed
 from .connection import CONNECTING, OPEN
 
+FILE_PIECE = 131072
 log = logging.getLogger("penstock.asgi")
 current_connection = contextvars.ContextVar("penstock.asgi", default=None)
 
@@ -75,7 +76,8 @@ class HttpRun:
         self.scope = scope_of(exchange, "http", server.root_path, server.state)
         self.scope["method"] = exchange.request.method.upper()
         self.scope["extensions"].update({
-            "http.response.trailers": {}, "http.response.early_hint": {}})
+            "http.response.trailers": {}, "http.response.early_hint": {},
+            "http.response.pathsend": {}, "http.response.zerocopysend": {}})
         self.status, self.fields = None, ()
         self.body_over = False
         self.trailers = None  # a list when they are to come
@@ -116,6 +118,8 @@ class HttpRun:
             await self.body(bytes(event.get("body", b"")),
                             not self.no_more_body
                             or self.trailers is not None)
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            await self.file(event)
         elif kind == "http.response.trailers":
             if self.trailers is None or not self.no_more_body:
                 raise RuntimeError("http.response.start announces trailers, "
@@ -127,6 +131,38 @@ class HttpRun:
             await x.inform(103, [(b"link", link) for link in event["links"]])
         else:
             raise RuntimeError(f"an http application may not send {kind!r}")
+
+    async def file(self, event):
+        """A file by its path, or from a descriptor and where it stands.  It
+        is read by threads, as fast as the client takes it."""
+        if self.status is None:
+            raise RuntimeError("http.response.start comes first")
+        if self.no_more_body:
+            raise RuntimeError("the body has ended")
+        if self.x.request.method == "HEAD":
+            event = {**event, "count": 0}
+        own = "path" in event
+        run = asyncio.get_running_loop().run_in_executor
+        file = await run(None, lambda: open(
+            event["path"] if own else event["file"].fileno(), "rb",
+            buffering=0, closefd=own))
+        try:
+            if event.get("offset") is not None:
+                await run(None, file.seek, event["offset"])
+            left = event.get("count")
+            while left is None or left > 0:
+                piece = await run(None, file.read, FILE_PIECE if left is None
+                                  else min(left, FILE_PIECE))
+                if not piece:
+                    break
+                if left is not None:
+                    left -= len(piece)
+                await self.body(piece, True)
+        finally:
+            file.close()
+        self.no_more_body = not event.get("more_body", False)
+        await self.body(b"", not self.no_more_body
+                        or self.trailers is not None)
 
     async def body(self, data, more):
         x = self.x
@@ -141,7 +177,7 @@ class HttpRun:
 
     async def run(self):
         try:
-            await self.server.application(self.scope, self.receive, self.send)
+            await self.server.call(self.scope, self.receive, self.send)
         except ConnectionClosed:
             return
         if not self.x.ended and not self.x._gone:
@@ -247,7 +283,7 @@ class WebSocketRun:
     async def run(self):
         current_connection.set(self.conn)
         try:
-            await self.server.application(self.scope, self.receive, self.send)
+            await self.server.call(self.scope, self.receive, self.send)
         except ConnectionClosed:
             return
 
@@ -334,6 +370,13 @@ class Server:
         app = self.backend.app(options.pop("path", None), **options)
         app(self._websocket)
         app.http(self._http)
+
+    async def call(self, scope, receive, send):
+        """sys.exit() for one client is not the end of all."""
+        try:
+            await self.application(scope, receive, send)
+        except SystemExit as e:
+            raise RuntimeError("the application called sys.exit()") from e
 
     async def _websocket(self, conn):
         await WebSocketRun(self, conn).run()

@@ -16,8 +16,12 @@ process.  The names are those of websockets 10 and of its newer asyncio API.
 """
 
 import asyncio
+import base64
+import binascii
 import collections.abc
+import dataclasses
 import enum
+import hmac
 import http
 import inspect
 import logging
@@ -29,14 +33,53 @@ from .app import finished
 from .backend import Backend
 
 OK_CODES = (1000, 1001)
+CODE_NAMES = {
+    1000: "OK", 1001: "going away", 1002: "protocol error",
+    1003: "unsupported data", 1005: "no status received",
+    1006: "abnormal closure", 1007: "invalid frame payload data",
+    1008: "policy violation", 1009: "message too big",
+    1010: "mandatory extension", 1011: "internal error",
+    1012: "service restart", 1013: "try again later", 1014: "bad gateway"}
 
 
 class State(enum.IntEnum):
     CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
 
+@dataclasses.dataclass
+class Close:
+    """A close frame: 1005 is one without a code."""
+
+    code: int
+    reason: str = ""
+
+    def __str__(self):
+        name = CODE_NAMES.get(self.code, "registered" if 3000 <= self.code
+                              < 4000 else "private use")
+        return f"{self.code} ({name})" + (self.reason and f" {self.reason}")
+
+
 class ConnectionClosed(client.ConnectionClosed):
-    """With .code and .reason."""
+    """With .code and .reason.  rcvd and sent are the close frames, None where
+    there was none; rcvd_then_sent says which was first."""
+
+    def __init__(self, code=1006, reason="", sent=None):
+        super().__init__(code, reason)
+        self.rcvd = self.sent = self.rcvd_then_sent = None
+        if code != 1006:
+            self.rcvd = Close(code, reason)
+        if sent is not None or code != 1006:
+            self.sent = sent or Close(code, reason)
+        if self.rcvd is not None:
+            self.rcvd_then_sent = sent is None
+
+    def __str__(self):
+        if self.rcvd is None:
+            return "no close frame received or sent" if self.sent is None \
+                else f"sent {self.sent}; no close frame received"
+        if self.rcvd_then_sent:
+            return f"received {self.rcvd}; then sent {self.sent}"
+        return f"sent {self.sent}; then received {self.rcvd}"
 
 
 class ConnectionClosedError(ConnectionClosed):
@@ -47,11 +90,18 @@ class ConnectionClosedOK(ConnectionClosed):
     """The end was 1000 or 1001."""
 
 
-class Headers(collections.abc.Mapping):
-    """Fields by their names in any case; [] has the first of them."""
+class NegotiationError(Exception):
+    """From select_subprotocol: the handshake is answered with 400."""
+
+
+class Headers(collections.abc.MutableMapping):
+    """Fields by their names in any case; [] has the first of them, and an
+    assignment adds one."""
 
     def __init__(self, fields=()):
-        if hasattr(fields, "items"):
+        if isinstance(fields, Headers):
+            fields = fields.raw_items()
+        elif hasattr(fields, "items"):
             fields = fields.items()
         self._fields = [(_text(n), _text(v)) for n, v in fields]
 
@@ -60,6 +110,19 @@ class Headers(collections.abc.Mapping):
         if not found:
             raise KeyError(name)
         return found[0]
+
+    def __setitem__(self, name, value):
+        self._fields.append((_text(name), _text(value)))
+
+    def __delitem__(self, name):
+        self._fields = [(n, v) for n, v in self._fields
+                        if n.lower() != name.lower()]
+
+    def copy(self):
+        return Headers(self._fields)
+
+    def __repr__(self):
+        return f"Headers({self._fields!r})"
 
     def __iter__(self):
         return iter({n.lower(): None for n, _ in self._fields})
@@ -87,12 +150,19 @@ class Request:
         self.headers = Headers(request.headers)
 
 
+@dataclasses.dataclass
 class Response:
-    """For process_request, instead of the handshake."""
+    """Of process_request, instead of the handshake; and the 101 that
+    process_response gets."""
 
-    def __init__(self, status_code, reason_phrase="", headers=(), body=b""):
-        self.status_code, self.reason_phrase = status_code, reason_phrase
-        self.headers, self.body = Headers(headers), body
+    status_code: int
+    reason_phrase: str = ""
+    headers: Headers = ()
+    body: bytes = b""
+
+    def __post_init__(self):
+        if not isinstance(self.headers, Headers):
+            self.headers = Headers(self.headers)
 
 
 class ServerConnection:
@@ -104,13 +174,16 @@ class ServerConnection:
         self.id = uuid.uuid4()
         self.logger = server.logger
         self.request = Request(conn.request)
-        self.response_headers = Headers()
+        self.response = None
+        self._sent_close = None
         self.latency = 0.0
         self.username = None
 
     # What the handshake said, in the library's older names too.
     path = property(lambda self: self.request.path)
     request_headers = property(lambda self: self.request.headers)
+    response_headers = property(
+        lambda self: self.response.headers if self.response else Headers())
     subprotocol = property(lambda self: self._conn.subprotocol)
     origin = property(lambda self: self._conn.request.origin)
     remote_address = property(lambda self: self._conn.request.client)
@@ -134,7 +207,7 @@ class ServerConnection:
     def _closed(self, e):
         kind = ConnectionClosedOK if e.code in OK_CODES \
             else ConnectionClosedError
-        return kind(e.code, e.reason)
+        return kind(e.code, e.reason, self._sent_close)
 
     async def recv(self, decode=None):
         """decode: True for str, False for bytes, whatever came."""
@@ -221,7 +294,10 @@ class ServerConnection:
             raise self._closed(e) from None
 
     async def close(self, code=1000, reason=""):
+        was_open = self.open
         await self._conn.close(code, reason)
+        if was_open and self.state == State.CLOSING:
+            self._sent_close = Close(code, reason)
         await self._conn.wait_closed()
 
     async def wait_closed(self):
@@ -251,6 +327,7 @@ class Server:
                  ping_timeout=20, close_timeout=10, logger=None, ssl=None,
                  backlog=511, server_header=None, open_timeout=10,
                  max_queue=None, write_limit=None, create_protocol=None,
+                 create_connection=None,
                  name="websockets", grace=5.0):
         # max_queue, write_limit and open_timeout are the gateway's business.
         if ssl is not None or create_protocol is not None:
@@ -260,6 +337,7 @@ class Server:
         self._process_request = process_request
         self._process_response = process_response
         self._select_subprotocol = select_subprotocol
+        self._connection = create_connection or ServerConnection
         self._extra_headers = extra_headers
         self.logger = logger or logging.getLogger("websockets.server")
         self._grace = grace
@@ -318,9 +396,9 @@ class Server:
     async def serve_forever(self):
         await asyncio.shield(self._task)
 
-    def close(self, close_connections=True):
+    def close(self, close_connections=True, code=1001, reason=""):
         if close_connections:
-            asyncio.ensure_future(self.backend.close(1001, ""))
+            asyncio.ensure_future(self.backend.close(code, reason))
         else:
             self.backend.stop(self._grace)
 
@@ -328,12 +406,9 @@ class Server:
         await asyncio.shield(self._task)
 
     async def _run(self, conn):
-        ws = ServerConnection(self, conn)
-        fields = await self._handshake(ws, conn)
-        if fields is None:
+        ws = self._connection(self, conn)
+        if not await self._handshake(ws, conn):
             return
-        await conn.accept(ws._chosen, fields)
-        ws.response_headers = Headers(fields)
         self.connections.add(ws)
         try:
             if self._with_path:
@@ -344,20 +419,32 @@ class Server:
             self.connections.discard(ws)
 
     async def _handshake(self, ws, conn):
-        """The fields of the 101, or None when it was answered otherwise."""
+        """Whether it was answered with 101."""
         if conn.resumed:
-            ws._chosen = None
-            return []
+            return True
         answer = await self._answer(ws)
         if answer is not None:
             await conn.reject(*answer)
-            return None
-        ws._chosen = self._choose(ws, conn)
+            return False
+        try:
+            chosen = self._choose(ws, conn)
+        except NegotiationError as e:
+            await conn.reject(400, {"Content-Type": "text/plain"},
+                              f"Failed to open a WebSocket connection: {e}\n")
+            return False
         fields = self._extra_headers
         if callable(fields):
             fields = fields(ws.path, ws.request_headers)
-        fields = list(Headers(fields or ()).raw_items())
-        return fields
+        ws.response = Response(101, "Switching Protocols", Headers(fields or ()))
+        if self._process_response is not None:
+            other = await finished(self._process_response(ws, ws.request,
+                                                          ws.response))
+            ws.response = ws.response if other is None else other
+        if ws.response.status_code != 101:
+            await conn.reject(*_parts(ws.response))
+            return False
+        await conn.accept(chosen, list(ws.response.headers.raw_items()))
+        return True
 
     async def _answer(self, ws):
         """(status, fields, body) of process_request, or None."""
@@ -369,17 +456,12 @@ class Server:
                                 else process(ws, ws.request))
         if answer is None:
             return None
-        if not older:
-            answer = (answer.status_code, answer.headers, answer.body)
-        status, fields, body = answer
-        return int(status), [
-            (n, v) for n, v in Headers(fields).raw_items()
-            if n.lower() not in ("content-length", "connection", "date")
-        ], body or b""
+        return _parts(Response(int(answer[0]), "", *answer[1:]) if older
+                      else answer)
 
     async def _plain(self, exchange):
         """A request that wants no WebSocket; for health checks."""
-        answer = await self._answer(ServerConnection(self, exchange))
+        answer = await self._answer(self._connection(self, exchange))
         if answer is None:
             answer = (426, {"Upgrade": "websocket"},
                       b"Failed to open a WebSocket connection.\n")
@@ -393,6 +475,14 @@ class Server:
                      "").startswith("client")
         return select(offered, conn.app.subprotocols) if older \
             else select(ws, offered)
+
+
+def _parts(response):
+    """For reject(); how long the body is, is the gateway's to say."""
+    return int(response.status_code), [
+        (n, v) for n, v in response.headers.raw_items()
+        if n.lower() not in ("content-length", "connection", "date")
+    ], response.body or b""
 
 
 class _Address:
@@ -413,7 +503,10 @@ def serve(handler, host=None, port=None, **options):
 
 
 def broadcast(connections, message, raise_exceptions=False):
-    """One frame for each worker of the gateway, whoever they are for."""
+    """One frame for each worker of the gateway, whoever they are for.  It
+    cannot fail for one of them: raise_exceptions changes nothing."""
+    if not isinstance(message, (str, bytes, bytearray, memoryview)):
+        raise TypeError("data must be str or bytes")
     members = [ws for ws in connections if ws.open]
     for backend in {ws.server.backend for ws in members}:
         task = asyncio.ensure_future(backend.send_many(
@@ -423,6 +516,53 @@ def broadcast(connections, message, raise_exceptions=False):
         task.add_done_callback(backend._tasks.discard)
 
 
-__all__ = ["ConnectionClosed", "ConnectionClosedError", "ConnectionClosedOK",
-           "Headers", "Request", "Response", "Server", "ServerConnection",
-           "State", "broadcast", "serve"]
+def basic_auth(realm="", credentials=None, check_credentials=None):
+    """A process_request: 401 unless the client is one of credentials, a
+    (name, password) or several of them, or check_credentials(name, password),
+    which may be a coroutine function, says so.  Its name is ws.username."""
+    if (credentials is None) == (check_credentials is None):
+        raise ValueError("provide either credentials or check_credentials")
+    if any(ord(c) < 32 or c in '"\\\x7f' for c in realm):
+        raise ValueError("a realm has no quotes and no control characters")
+    if credentials is not None:
+        known = [credentials] if isinstance(credentials, tuple) and len(
+            credentials) == 2 and isinstance(credentials[0], str) \
+            else list(credentials)
+        known = {name: password.encode() for name, password in known}
+
+        def check_credentials(name, password):
+            same = hmac.compare_digest(known.get(name, b""), password.encode())
+            return same and name in known
+
+    async def process_request(connection, request):
+        found = _basic(request.headers.get("Authorization", ""))
+        if found is not None and await finished(check_credentials(*found)):
+            connection.username = found[0]
+            return None
+        refusal = connection.respond(http.HTTPStatus.UNAUTHORIZED,
+                                     "Invalid credentials\n" if found
+                                     else "Missing credentials\n")
+        refusal.headers["WWW-Authenticate"] = \
+            f'Basic realm="{realm}", charset="UTF-8"'
+        return refusal
+
+    return process_request
+
+
+def _basic(value):
+    """(name, password) of an Authorization field, or None."""
+    kind, _, token = value.strip().partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        pair = base64.b64decode(token.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    name, colon, password = pair.partition(":")
+    return (name, password) if colon else None
+
+
+__all__ = ["Close", "ConnectionClosed", "ConnectionClosedError",
+           "ConnectionClosedOK", "Headers", "NegotiationError", "Request",
+           "Response", "Server", "ServerConnection", "State", "basic_auth",
+           "broadcast", "serve"]

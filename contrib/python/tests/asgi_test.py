@@ -98,7 +98,9 @@ class BareHttpTest(AsgiTestCase):
              "raw_path": b"/a%20b/%C3%A4", "query_string": b"x=%201",
              "root_path": "/root", "server": ("127.0.0.1", self.p.port()),
              "extensions": {"http.response.trailers": {},
-                            "http.response.early_hint": {}}})
+                            "http.response.early_hint": {},
+                            "http.response.pathsend": {},
+                            "http.response.zerocopysend": {}}})
         self.assertEqual(scope["asgi"]["version"], "3.0")
         self.assertEqual(scope["client"][0], "127.0.0.1")
         self.assertEqual([v for n, v in scope["headers"] if n == b"x-twice"],
@@ -212,6 +214,56 @@ class BareHttpTest(AsgiTestCase):
         self.assertEqual(dechunked("chunked", body), b"one two")
         self.assertTrue(body.endswith(b"0\r\nx-sum: 7\r\nx-more: 8\r\n\r\n"),
                         body)
+
+    async def test_files(self):
+        data = random.randbytes(400000)
+        path = self.p.path("data")
+        with open(path, "wb") as f:
+            f.write(data)
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200,
+                        "headers": []})
+            kind = "http.response." + scope["path"][1:]
+            if kind == "http.response.pathsend":
+                await send({"type": kind, "path": path})
+            elif kind == "http.response.zerocopysend":
+                with open(path, "rb") as f:
+                    await send({"type": kind, "file": f, "offset": 1000,
+                                "count": 200000, "more_body": True})
+                    await send({"type": "http.response.body", "body": b"-",
+                                "more_body": True})
+                    await send({"type": kind, "file": f, "count": 10,
+                                "more_body": True})
+                    await send({"type": kind, "file": f, "offset": 399990})
+                with self.assertRaises(RuntimeError):
+                    await send({"type": "http.response.body", "body": b"x"})
+            else:
+                await send({"type": "http.response.pathsend",
+                            "path": path + scope["path"]})
+
+        await self.application(app, lifespan="off")
+        self.assertTrue((await self.get("/pathsend"))[2] == data)
+        self.assertTrue((await self.get("/zerocopysend"))[2]
+                        == data[1000:201000] + b"-" + data[201000:201010]
+                        + data[-10:])
+        status, _, body = await self.get("/pathsend", "HEAD")
+        self.assertEqual((status, body), (200, b""))
+        with self.assertLogs("penstock", "ERROR"):
+            status, _, _ = await self.get("/missing")
+        self.assertEqual(status, 500)
+
+    async def test_an_application_that_exits(self):
+        async def app(scope, receive, send):
+            if scope["path"] == "/exit":
+                raise SystemExit(1)
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"here"})
+
+        await self.application(app, lifespan="off")
+        with self.assertLogs("penstock", "ERROR"):
+            self.assertEqual((await self.get("/exit"))[0], 500)
+        self.assertEqual((await self.get("/"))[2], b"here")
 
     async def test_callables_of_all_kinds(self):
         async def answer(send, text):

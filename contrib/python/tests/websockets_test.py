@@ -3,6 +3,7 @@
 talks to it."""
 
 import asyncio
+import dataclasses
 import http
 import os
 import unittest
@@ -185,6 +186,131 @@ class WebsocketsTest(unittest.IsolatedAsyncioTestCase):
                          (200, b"OK\n"))
         self.assertEqual((await loop.run_in_executor(None, get, "/"))[0], 426)
 
+    async def test_process_response(self):
+        async def handler(ws):
+            self.seen.put_nowait(ws)
+            await ws.wait_closed()
+
+        async def replace(connection, request, response):
+            if request.path == "/no":
+                return connection.respond(http.HTTPStatus.CONFLICT, "no\n")
+            headers = response.headers.copy()
+            headers["X-Two"] = request.path
+            return dataclasses.replace(response, headers=headers)
+
+        def change(connection, request, response):
+            self.assertEqual((response.status_code, response.headers["x-one"]),
+                             (101, "1"))
+            del response.headers["X-One"]
+            response.headers["X-Two"] = request.path
+
+        for process in (replace, change):
+            await self.serve(handler, process_response=process,
+                             extra_headers={"X-One": "1"})
+            ws = await self.connect("/p")
+            self.assertEqual(ws.response_headers["X-Two"], "/p")
+            self.assertEqual(ws.response_headers.get("X-One"),
+                             None if process is change else "1")
+            conn = await soon(self.seen.get())
+            self.assertEqual(conn.response.headers["x-two"], "/p")
+            if process is replace:
+                with self.assertRaises(library.InvalidStatusCode) as raised:
+                    await self.connect("/no")
+                self.assertEqual(raised.exception.status_code, 409)
+
+        def failing(connection, request, response):
+            raise ZeroDivisionError("as the test wants it")
+
+        await self.serve(handler, process_response=failing)
+        with self.assertLogs("penstock", "ERROR"), \
+                self.assertRaises(library.InvalidStatusCode) as raised:
+            await self.connect()
+        self.assertEqual(raised.exception.status_code, 500)
+
+    async def test_select_subprotocol_and_the_connection_class(self):
+        class Mine(websockets.ServerConnection):
+            made = True
+
+        def select(ws, offers):
+            if "v1" not in offers:
+                raise websockets.NegotiationError("only v1")
+            ws.selected = True
+            return "v1"
+
+        async def handler(ws):
+            await ws.send(f"{ws.made} {ws.selected} {ws.subprotocol}")
+
+        await self.serve(handler, select_subprotocol=select,
+                         create_connection=Mine)
+        ws = await self.connect(subprotocols=["v2", "v1"])
+        self.assertEqual(await soon(ws.recv()), "True True v1")
+        with self.assertRaises(library.InvalidStatusCode) as raised:
+            await self.connect(subprotocols=["v2"])
+        self.assertEqual(raised.exception.status_code, 400)
+
+    async def test_how_it_ended(self):
+        async def handler(ws):
+            try:
+                if ws.path == "/we":
+                    await ws.close(3001, "ours")
+                await ws.recv()
+            except websockets.ConnectionClosed as e:
+                self.seen.put_nowait(e)
+
+        await self.serve(handler)
+        for path, code, reason, first, text in (
+                ("/they", 1000, "", True,
+                 "received 1000 (OK); then sent 1000 (OK)"),
+                ("/they", 4000, "why", True, "received 4000 (private use) why;"
+                 " then sent 4000 (private use) why"),
+                ("/we", 3001, "ours", False, "sent 3001 (registered) ours; "
+                 "then received 3001 (registered) ours")):
+            ws = await self.connect(path)
+            if path == "/they":
+                await ws.close(code, reason)
+            e = await soon(self.seen.get())
+            frame = websockets.Close(code, reason)
+            self.assertEqual((e.rcvd, e.sent, e.rcvd_then_sent, str(e)),
+                             (frame, frame, first, text))
+        ws = await self.connect("/lost")
+        ws.transport.abort()
+        e = await soon(self.seen.get())
+        self.assertEqual((e.code, e.rcvd, e.sent, e.rcvd_then_sent, str(e)),
+                         (1006, None, None, None,
+                          "no close frame received or sent"))
+
+    async def test_basic_auth(self):
+        async def handler(ws):
+            await ws.send(ws.username)
+
+        async def check(name, password):
+            return password == name[::-1]
+
+        def uri(userinfo):
+            return self.url.replace("//", f"//{userinfo}@") + "/"
+
+        for how in ({"credentials": ("ab", "ba")},
+                    {"credentials": [("x", "y"), ("ab", "ba")]},
+                    {"check_credentials": check}):
+            await self.serve(handler, process_request=websockets.basic_auth(
+                "here", **how))
+            async with library.connect(uri("ab:ba")) as ws:
+                self.assertEqual(await soon(ws.recv()), "ab")
+            for wrong in (uri("ab:bb"), uri("cd:"), self.url):
+                with self.assertRaises(library.InvalidStatusCode) as raised:
+                    await soon(library.connect(wrong))
+                self.assertEqual(raised.exception.status_code, 401)
+                self.assertEqual(raised.exception.headers["WWW-Authenticate"],
+                                 'Basic realm="here", charset="UTF-8"')
+            for field in ("Basic", "Basic !", "Basic YWI=", "Bearer x"):
+                with self.assertRaises(library.InvalidStatusCode) as raised:
+                    await self.connect(extra_headers={"Authorization": field})
+                self.assertEqual(raised.exception.status_code, 401)
+        with self.assertRaises(ValueError):
+            websockets.basic_auth("here")
+        with self.assertRaises(ValueError):
+            websockets.basic_auth('he"re', ("a", "b"))
+
     async def test_broadcast_and_close(self):
         async def handler(ws):
             await ws.wait_closed()
@@ -193,6 +319,8 @@ class WebsocketsTest(unittest.IsolatedAsyncioTestCase):
         clients = [await self.connect() for _ in range(3)]
         while len(server.connections) < 3:
             await asyncio.sleep(0.01)
+        with self.assertRaises(TypeError):
+            websockets.broadcast(server.connections, ["all"])
         websockets.broadcast(server.connections, "all")
         for ws in clients:
             self.assertEqual(await soon(ws.recv()), "all")
