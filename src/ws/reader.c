@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "frame_decode.h"
 #include "ws/close.h"
 #include "ws/mask.h"
 
@@ -102,8 +103,7 @@ static int take_header(struct ws_reader *r, struct span *in,
         return -WS_CLOSE_PROTOCOL_ERROR;
 
     struct ws_header h;
-    int got = r->draft ? ws_header_decode_draft(&h, in->p, in->n)
-                       : ws_header_decode(&h, in->p, in->n);
+    int got = frame_decode(&h, in->p, in->n, r->draft);
     if (got <= 0)
         return got;
     size_t size = (size_t)got;
