@@ -22,13 +22,16 @@ in draft_rows_test.py.
 
 import base64
 import hashlib
+import socket
+import ssl
 import struct
 import unittest
 
-from support.gateway import SharedGatewayTestCase
+from support.certificates import Authority
+from support.gateway import CONFIG, BridgeTestCase, SharedGatewayTestCase
 from support.rows import RowTestCase, bad, close, echo, f, good, server
 from support.websocket import (
-    BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, Client, Ended,
+    BINARY, CLOSE, CONT, KEY, PING, PONG, TEXT, Client, Ended, handshake,
 )
 
 
@@ -291,6 +294,76 @@ class RowTest(RowTestCase):
                 for at in range(0, 65536, size)
             ))
             self.assertEqual(c.message(), (TEXT, payload))
+
+
+    def test_7_1_4_an_end_without_a_close(self):
+        """FIN wherever it comes: the session is over, without a frame."""
+        for why, before in (
+            ("at once", b""), ("inside a header", b"\x81"), ("inside a key", b"\x81\x85\x01"),
+            ("inside a payload", f(TEXT, b"abc")[:-1]),
+            ("inside a message", f(TEXT, b"abc", fin=False)),
+            ("inside a ping", f(PING, b"abc")[:-1]), ("inside a close", close(1000)[:-1]),
+        ):
+            with self.subTest(why):
+                c = self.client()
+                c.send(before)
+                c.socket.shutdown(socket.SHUT_WR)
+                self.assertEqual(c.finish(), ([], 0, b""))
+                c.socket.close()
+
+    def test_7_1_4_an_end_behind_a_close(self):
+        c = self.client()
+        c.send(close(1001, b"bye"))
+        c.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(c.finish(), ([], 1001, b""))
+
+
+class TlsTest(BridgeTestCase):
+    """7.1.1: over TLS the connection ends with a close_notify, which tells the
+    client that nothing was cut off."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.ca = Authority().issue("server", "test.example")
+
+    def test_7_1_1_the_end_of_tls(self):
+        config = CONFIG.replace("@PORT@;", """@PORT@ ssl;
+        ssl_certificate server.pem; ssl_certificate_key server.key;""")
+        files = {"conf/" + name: self.ca.read(name) for name in ("server.pem", "server.key")}
+        p = self.penstock(config % ("", ""), start=False, files=files)
+        self.start_echo(p)
+        p.start()
+        self.wait_ready(p)
+        context = ssl.create_default_context(cafile=self.ca.path("ca.pem"))
+        for why, sent, answer in (
+            ("a close", close(1000), server(CLOSE, b"\x03\xe8")),
+            ("a close, chopped", close(4999, b"bye"), server(CLOSE, b"\x13\x87")),
+            ("a bad frame", f(3), server(CLOSE, b"\x03\xea")),
+            ("half a code", f(CLOSE, b"\x03"), server(CLOSE, b"\x03\xea")),
+            ("close_notify alone", None, b""),
+            ("close_notify inside a message", f(TEXT, b"abc", fin=False), b""),
+        ):
+            with self.subTest(why):
+                plain = socket.create_connection(("127.0.0.1", p.port()), timeout=20)
+                c = context.wrap_socket(
+                    plain, server_hostname="test.example", suppress_ragged_eofs=False
+                )
+                self.addCleanup(c.close)
+                c.sendall(handshake(port=p.port()))
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += c.recv(1)
+                self.assertIn(b" 101 ", head)
+                for byte in sent or b"":
+                    c.sendall(bytes([byte]))
+                if not answer:
+                    c.unwrap().close()  # raises without a close_notify
+                    continue
+                got = b""
+                while more := c.recv(100):  # raises at a FIN without it
+                    got += more
+                self.assertEqual(got, answer)
+                c.close()
 
 
 HEAD = {
