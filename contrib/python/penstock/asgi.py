@@ -288,6 +288,10 @@ class WebSocketRun:
             return
 
 
+class StartupFailed(RuntimeError):
+    """The application said so, or raised with lifespan="on"."""
+
+
 class Lifespan:
     """Startup before clients come, shutdown when they are gone.  An
     application that raises has no such protocol."""
@@ -297,6 +301,8 @@ class Lifespan:
         self.events = asyncio.Queue()
         self.answers = asyncio.Queue()
         self.task = None
+        self.asked = ""  # what has no answer yet
+        self.known = False  # the application has such a protocol
 
     async def run(self):
         scope = {"type": "lifespan", "state": self.server.state,
@@ -304,26 +310,35 @@ class Lifespan:
         try:
             await self.server.application(scope, self.events.get, self.send)
         except Exception as e:
+            if self.known or self.server.lifespan == "on":
+                log.exception("the application's lifespan failed")
+            else:
+                log.debug("the application has no lifespan", exc_info=True)
             if self.server.lifespan == "on":
-                log.exception("lifespan")
                 await self.answers.put(("failed", str(e)))
                 return
-            log.debug("the application has no lifespan", exc_info=True)
         await self.answers.put(("none", ""))
 
     async def send(self, event):
-        await self.answers.put((event["type"].rpartition(".")[2],
-                                event.get("message", "")))
+        what, _, answer = event["type"].rpartition(".")
+        if answer not in ("complete", "failed") \
+                or what != f"lifespan.{self.asked}":
+            raise RuntimeError("a lifespan application may not send "
+                               f"{event['type']!r} now")
+        self.asked, self.known = "", True
+        await self.answers.put((answer, event.get("message", "")))
 
     async def startup(self):
         self.task = asyncio.ensure_future(self.run())
         return await self.ask("startup")
 
     async def ask(self, what):
+        self.asked = what
         await self.events.put({"type": f"lifespan.{what}"})
         answer, text = await self.answers.get()
         if answer == "failed":
-            raise RuntimeError(f"the application's {what} failed: {text}")
+            kind = StartupFailed if what == "startup" else RuntimeError
+            raise kind(f"the application's {what} failed: {text}")
         return answer
 
     async def shutdown(self):
@@ -461,6 +476,9 @@ def main(args=None):
         serve(application, socket=got.socket, grace=got.grace,
               root_path=got.root_path, lifespan=got.lifespan, name=got.name,
               port=got.port, host=got.host, workers=got.gateway_workers)
+    except StartupFailed as e:
+        print(f"penstock.asgi: {e}", file=sys.stderr)
+        raise SystemExit(3) from None  # as uvicorn
     except (OSError, RuntimeError) as e:
         raise SystemExit(f"penstock.asgi: {e}") from None
 

@@ -512,6 +512,51 @@ class LifespanTest(AsgiTestCase):
             await Server(app, socket=self.p.path("app.sock")).serve()
         self.assertFalse(os.path.exists(self.p.path("app.sock")))
 
+    async def test_the_exit_codes_of_lifespan(self):
+        self.p.write("life.py", """
+import os
+async def app(scope, receive, send):
+    await receive()
+    if os.environ["MODE"] == "raises":
+        raise ValueError("as the test wants it")
+    await send({"type": "lifespan.startup." + os.environ["MODE"],
+                "message": "no db"})
+""")
+        for mode, lifespan in (("failed", "auto"), ("failed", "on"),
+                               ("raises", "on"), ("nonsense", "on")):
+            process = self.process(self.p, [
+                "-m", "penstock.asgi", "life:app", "--app-dir", self.p.prefix,
+                "--lifespan", lifespan, "--socket", self.p.path("app.sock")],
+                {"MODE": mode})
+            code = await soon(asyncio.get_running_loop().run_in_executor(
+                None, process.wait))
+            self.assertEqual(code, 3, (mode, lifespan))
+
+    async def test_answers_out_of_turn(self):
+        refused = []
+
+        async def app(scope, receive, send):
+            if scope["type"] != "lifespan":
+                return
+            for answer in ("startup.complete", "startup.complete",
+                           "shutdown.complete"):
+                if not refused:
+                    await receive()
+                try:
+                    await send({"type": f"lifespan.{answer}"})
+                    refused.append("")
+                except RuntimeError:
+                    refused.append(answer)
+            await receive()
+            raise ValueError("as the test wants it")
+
+        server, task = await self.application(app)
+        self.assertEqual(refused, ["", "startup.complete",
+                                   "shutdown.complete"])
+        with self.assertLogs("penstock.asgi", "ERROR"):
+            server.stop(0)
+            await soon(task)
+
     async def test_an_application_without_one(self):
         async def app(scope, receive, send):
             assert scope["type"] == "http"
