@@ -5,57 +5,26 @@ versions, at two workers."""
 import asyncio
 import hashlib
 import os
-import subprocess
 import unittest
 import zlib
 
 import websockets
 
 from drafts_test import KEYS, SECRET, Old
-from support import penstock
-from support.penstock import PATIENCE, PenstockTestCase, wait_for
+from support.pair import PairTestCase
+from support.penstock import PATIENCE, wait_for
 from support.websocket import BINARY, CONT, TEXT, Client, encode, handshake
 
-EXAMPLE = os.path.join(
-    os.path.dirname(penstock.BINARY), "..", "contrib", "examples", "example-relay"
-)
-CONFIG = """
-user root;
-worker_processes 2;
-events { }
-http {
-    access_log off;
-    backend stage {
-        server unix:@PREFIX@/a.sock;
-        server unix:@PREFIX@/b.sock;
-        round_robin;
-    }
-    server {
-        listen 127.0.0.1:@PORT@ reuseport;
-        websocket_versions 13 8 7 76 75;
-        websocket_deflate on min=1;
-        websocket_max_message 4m;
-        location / { websocket_pass stage; }
-    }
-}
-"""
 OLD = 4  # clients of each sort
 
 
-class Bstream(PenstockTestCase):
-    def setUp(self):
-        super().setUp()
-        self.p = self.penstock(CONFIG, start=False)
-        self.backends = []
-        for name in ("a.sock", "b.sock"):
-            process = subprocess.Popen([EXAMPLE, self.p.path(name)])
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-            self.backends.append(process)
-        for name in ("a.sock", "b.sock"):
-            wait_for(name, lambda: os.path.exists(self.p.path(name)))
-        self.p.start()
-        wait_for("four links", lambda: self.p.log().count("backend is ready") >= 4)
+class Bstream(PairTestCase):
+    example = "example-relay"
+    server = """
+        websocket_versions 13 8 7 76 75;
+        websocket_deflate on min=1;
+        websocket_max_message 4m;
+    """
 
     def client(self, **fields):
         c = Client(self.p.port(), handshake(fields, port=self.p.port()))

@@ -6,65 +6,39 @@ import asyncio
 import base64
 import json
 import os
-import subprocess
 import unittest
 import urllib.error
 import urllib.request
 
 import websockets
 
-from support import penstock
-from support.penstock import PATIENCE, PenstockTestCase, wait_for
+from support.pair import PairTestCase
+from support.penstock import PATIENCE, wait_for
 
-EXAMPLE = os.path.join(
-    os.path.dirname(penstock.BINARY), "..", "contrib", "examples", "example-rooms"
-)
-CONFIG = """
-user root;
-worker_processes 2;
-events { }
-http {
-    access_log off;
-    backend rooms {
-        server unix:@PREFIX@/a.sock;
-        server unix:@PREFIX@/b.sock;
-        round_robin;
-    }
-    server {
-        listen 127.0.0.1:@PORT@ reuseport;
+SERVER = """
         websocket_max_message 256k;
-        location / { websocket_pass rooms; }
-        location = /publish { websocket_publish rooms $arg_to; }
+        location = /publish { websocket_publish pair $arg_to; }
         location = /guarded {
             auth_basic "those who may";
             auth_basic_user_file @PREFIX@/users;
-            websocket_publish rooms $arg_to;
+            websocket_publish pair $arg_to;
         }
-        location = /denied { deny all; websocket_publish rooms $arg_to; }
+        location = /denied { deny all; websocket_publish pair $arg_to; }
         location = /small {
             client_max_body_size 10;
-            websocket_publish rooms $arg_to;
+            websocket_publish pair $arg_to;
         }
-    }
-}
 """
 CLIENTS = 12
 
 
-class Channels(PenstockTestCase):
-    def setUp(self):
-        super().setUp()
-        self.p = self.penstock(CONFIG, start=False)
+class Channels(PairTestCase):
+    example = "example-rooms"
+    server = SERVER
+
+    def prepare(self):
         with open(self.p.path("users"), "w") as f:
             f.write("me:{PLAIN}secret\n")
-        for name in ("a.sock", "b.sock"):
-            process = subprocess.Popen([EXAMPLE, self.p.path(name)])
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-        for name in ("a.sock", "b.sock"):
-            wait_for(name, lambda: os.path.exists(self.p.path(name)))
-        self.p.start()
-        wait_for("four links", lambda: self.p.log().count("backend is ready") >= 4)
 
     def url(self, path):
         return f"ws://127.0.0.1:{self.p.port()}{path}"

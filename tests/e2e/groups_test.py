@@ -3,54 +3,18 @@
 
 import asyncio
 import json
-import os
-import subprocess
 import unittest
 
 import websockets
 
-from support import penstock
-from support.penstock import PATIENCE, PenstockTestCase, wait_for
+from support.pair import PairTestCase
+from support.penstock import PATIENCE, wait_for
 
-EXAMPLE = os.path.join(
-    os.path.dirname(penstock.BINARY),
-    "..", "contrib", "examples", "example-switchboard",
-)
-CONFIG = """
-user root;
-worker_processes 2;
-events { }
-http {
-    access_log off;
-    backend board {
-        server unix:@PREFIX@/a.sock;
-        server unix:@PREFIX@/b.sock;
-        round_robin;
-        %s
-    }
-    server {
-        listen 127.0.0.1:@PORT@ reuseport;
-        location / { websocket_pass board; }
-    }
-}
-"""
 CLIENTS = 16
 
 
-class GroupsTestCase(PenstockTestCase):
-    backend = ""
-
-    def setUp(self):
-        super().setUp()
-        self.p = self.penstock(CONFIG % self.backend, start=False)
-        for name in ("a.sock", "b.sock"):
-            process = subprocess.Popen([EXAMPLE, self.p.path(name)])
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-        for name in ("a.sock", "b.sock"):
-            wait_for(name, lambda: os.path.exists(self.p.path(name)))
-        self.p.start()
-        wait_for("four links", lambda: self.p.log().count("backend is ready") >= 4)
+class GroupsTestCase(PairTestCase):
+    example = "example-switchboard"
 
     def run_with(self, talk):
         """talk(clients): a coroutine function; each has its id."""
