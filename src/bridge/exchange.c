@@ -126,19 +126,16 @@ static bool may_offer_again(const struct exchange *x)
 
 void exchange_lost(struct exchange *x)
 {
-    unsigned status = 502;
-
     link_client_unbind(exchange_client(x));
     if (x->state == EXCHANGE_ANSWERED)
         return;
     if (may_offer_again(x)) {
         x->offered_again = true;
-        status = offer(x);
-        if (!status)
+        if (!offer(x))
             return;
     }
     log_err(&x->request->log, "backend was lost while it had the request");
-    exchange_fail(x, status, SLUICE_ERROR_INTERNAL, "");
+    exchange_fail(x, 502, SLUICE_ERROR_INTERNAL, "");
 }
 
 /* ---- the handler ---- */

@@ -107,11 +107,9 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
                         .pool = p,
                         .app = app,
                         .origin = http_head_find(&r->head, STR("Origin")),
-                        .status = 502};
-    if (bridge.draining) {
-        o->status = 503;
+                        .status = 503};
+    if (bridge.draining)
         return false;
-    }
     if (!p || p->retired) {
         log_err(&r->log, "backend \"%.*s\" is not running", STR_ARG(pool));
         return false;
@@ -121,7 +119,6 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
                 STR_ARG(p->name), p->clients);
         p->counters.refused++;
         response_add(r, STR("Retry-After"), STR(RETRY_AFTER));
-        o->status = 503;
         return false;
     }
     o->ask.tried = arena_calloc(r->arena, p->balance.peers_n);
@@ -133,6 +130,7 @@ bool offer_begin(struct offer *o, struct request *r, struct str pool,
 void offer_declined(struct offer *o, unsigned status)
 {
     balance_release(&o->pool->balance, o->peer, o->ask.now_ms);
+    o->declined = true;
     o->status = status;
 }
 
@@ -161,9 +159,9 @@ struct link *offer_next(struct offer *o, struct app **app)
             return l;
         offer_declined(o, status);
     }
-    if (o->status == 503)
+    if (o->declined && o->status == 503)
         response_add(r, STR("Retry-After"), STR(RETRY_AFTER));
-    if (o->status == 502)
+    if (!o->declined)
         log_err(&r->log, "no live backend in \"%.*s\"", STR_ARG(p->name));
     else
         log_info(&r->log, "no backend in \"%.*s\" takes the request (%u)",

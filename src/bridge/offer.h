@@ -23,6 +23,7 @@ struct offer {
     struct peer *peer;
     struct peer *wanted; /* to be asked first; NULL: no one */
     unsigned status;     /* of the response when nobody takes it */
+    bool declined;       /* somebody was there, and did not take it */
     uint64_t features;   /* that the link must have */
 };
 

@@ -175,7 +175,7 @@ class BackendPass(BridgeTestCase):
         process.kill()
         process.wait()
         wait_for("the loss", lambda: "closed the link" in p.log())
-        self.assertEqual(self.get(p)[1].status, 502)
+        self.assertEqual(self.get(p)[1].status, 503)
 
     # ---- what a backend is told ----
 

@@ -152,10 +152,10 @@ class HandshakeTest(BridgeTestCase):
             _, head = self.raw(p, {"Origin": origin})
             self.assertTrue(head.startswith(f"HTTP/1.1 {status} "), origin)
 
-    def test_no_backend_is_502_and_it_is_found_later(self):
+    def test_no_backend_is_503_and_it_is_found_later(self):
         p, _ = self.gateway(echo=False)
         _, head = self.raw(p)
-        self.assertTrue(head.startswith("HTTP/1.1 502 "), head)
+        self.assertTrue(head.startswith("HTTP/1.1 503 "), head)
         self.start_echo(p)
         self.wait_ready(p)
         self.check_echo(p)
@@ -359,7 +359,7 @@ class FaultTest(BridgeTestCase):
             p, b = self.with_backend(greeting=greeting)
             wait_for("a second dial", lambda: b.links >= 2)
             _, head = self.raw(p)
-            self.assertTrue(head.startswith("HTTP/1.1 502 "), head)
+            self.assertTrue(head.startswith("HTTP/1.1 503 "), head)
             self.assertLess(p.log().count("broke the protocol"), 5)
 
     def test_sessions_live_through_a_reload_and_end_with_a_quit(self):

@@ -45,7 +45,7 @@ static void gives_no_clients_to_a_backend_that_is_not_ready(void **state)
     fake_greet(b);
     fake_expect(b, SLUICE_HELLO);
     struct paper *p = paper_ask("");
-    assert_int_equal(p->verdict, 502);
+    assert_int_equal(p->verdict, 503);
     paper_free(p);
     fake_ready(b);
     p = paper_ask("");
@@ -432,7 +432,7 @@ static void a_goaway_stops_new_clients_and_keeps_old_ones(void **state)
     fake_send(b);
     paper_expect(p, "\x81\x02on", 4);
     struct paper *q = paper_ask("");
-    assert_int_equal(q->verdict, 502);
+    assert_int_equal(q->verdict, 503);
     paper_free(q);
     paper_free(p);
 }

@@ -117,7 +117,7 @@ static void only_reports_origins_when_told(void **state)
     paper_free(p);
 }
 
-static void answers_502_without_a_backend_and_503_when_full(void **state)
+static void answers_503_without_a_backend_and_when_full(void **state)
 {
     (void)state;
     world.pool.set.max_clients = 1;
@@ -132,7 +132,8 @@ static void answers_502_without_a_backend_and_503_when_full(void **state)
     fake_close(fake_of(0));
     WORLD_WAIT(pool_find(STR("test"))->balance.peers[0].unready);
     p = paper_ask("");
-    assert_int_equal(p->verdict, 502);
+    assert_int_equal(p->verdict, 503);
+    assert_int_equal(p->fields.n, 0);
     paper_free(p);
 }
 
@@ -513,7 +514,7 @@ int main(void)
         WORLD_TEST(refuses_before_the_backend_is_asked),
         WORLD_TEST(a_trusted_proxy_says_what_is_the_same_origin),
         WORLD_TEST(only_reports_origins_when_told),
-        WORLD_TEST(answers_502_without_a_backend_and_503_when_full),
+        WORLD_TEST(answers_503_without_a_backend_and_when_full),
         WORLD_TEST(the_oldest_session_makes_room),
         WORLD_TEST(being_offered_again_takes_no_further_room),
         WORLD_TEST(tells_the_backend_all_about_the_request),
