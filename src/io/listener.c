@@ -54,12 +54,25 @@ static bool accept_failed(struct listener *l, int error)
     }
 }
 
+/* One connection when they come one by one, so that no call finds an empty
+ * queue; twice as many with each turn in which there still is one. */
+static void choose_allowance(struct listener *l)
+{
+    bool more = l->loop->turns == l->last_turn + 1;
+
+    l->last_turn = l->loop->turns;
+    l->allowance = !more                               ? 1
+                   : l->allowance * 2 < ACCEPTS_A_TURN ? l->allowance * 2
+                                                       : ACCEPTS_A_TURN;
+}
+
 static void on_connections(evutil_socket_t fd, short what, void *arg)
 {
     struct listener *l = arg;
     (void)what;
     loop_enter(l->loop);
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+    choose_allowance(l);
+    for (unsigned i = 0; i < l->allowance; i++) {
         if (!l->event || timer_is_set(&l->rest))
             return; /* closed, or told to rest, by the last one */
         struct address remote = {.length = sizeof remote.sa};
@@ -67,8 +80,10 @@ static void on_connections(evutil_socket_t fd, short what, void *arg)
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (client >= 0)
             l->on_accept(l->owner, client, &remote);
-        else if (!accept_failed(l, errno))
+        else if (!accept_failed(l, errno)) {
+            l->allowance = 1;
             return;
+        }
     }
 }
 
@@ -76,8 +91,11 @@ struct listener *listener_open(struct loop *loop, int fd,
                                listener_accept_fn *on_accept, void *owner)
 {
     struct listener *l = xcalloc(1, sizeof *l);
-    *l = (struct listener){
-        .loop = loop, .fd = fd, .on_accept = on_accept, .owner = owner};
+    *l = (struct listener){.loop = loop,
+                           .fd = fd,
+                           .on_accept = on_accept,
+                           .owner = owner,
+                           .allowance = 1};
     timer_init(&l->rest, on_rested);
     l->event =
         event_new(loop->base, fd, EV_READ | EV_PERSIST, on_connections, l);

@@ -171,6 +171,18 @@ static int read_some(struct tls *t, void *p, size_t n)
     }
 }
 
+/* OpenSSL reads ahead; how much the kernel had is seen here only. */
+static long on_socket_read(BIO *bio, int operation, const char *p, size_t n,
+                           int argi, long argl, int rc, size_t *got)
+{
+    (void)p, (void)argi, (void)argl;
+    if (operation == (BIO_CB_READ | BIO_CB_RETURN)) {
+        struct tls *t = (void *)BIO_get_callback_arg(bio);
+        t->taken_all = rc > 0 && *got < n;
+    }
+    return rc;
+}
+
 /* As much as there is: one record after the other, until the kernel has no
  * more.  So a short answer means what it means on a plain socket. */
 static ssize_t tls_recv(struct stream *s, void *p, size_t n)
@@ -198,6 +210,8 @@ static ssize_t tls_recv(struct stream *s, void *p, size_t n)
         int got = read_some(t, (uint8_t *)p + total, n - total);
         if (got > 0) {
             total += (size_t)got;
+            if (t->taken_all && !SSL_has_pending(t->ssl))
+                break;
             continue;
         }
         int rc = meaning(t, got, true);
@@ -385,6 +399,8 @@ static struct tls *attach(struct stream *s, struct tls_context *ctx)
         ERR_clear_error();
         return NULL;
     }
+    BIO_set_callback_ex(SSL_get_rbio(t->ssl), on_socket_read);
+    BIO_set_callback_arg(SSL_get_rbio(t->ssl), (char *)t);
     t->references = 2; /* the stream's and the caller's */
     t->stream = s;
     t->record_max = ctx->record_max;

@@ -53,6 +53,7 @@ struct tls {
     bool plain;       /* and it was no handshake's */
     bool broken;      /* a fatal error: nothing may be sent any more */
     bool write_waits; /* for something to be read */
+    bool taken_all;   /* the last read of the socket was short */
     bool eof;
     int error; /* errno of what read will say after what it gave */
     char text[TLS_ERROR_MAX];

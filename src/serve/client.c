@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "serve/client.h"
 
-#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -439,8 +438,6 @@ void client_accept(struct listeners *ls, struct listener_slot *slot, int fd,
         .debug = error_log_debugs(ls->generation, remote),
     };
     slot->references++;
-    if (!address_is_unix(remote) && conf->tcp_nodelay)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     c->reader = http_request_reader_create(&conf->limits);
     timer_init(&c->timer, on_timer);
     list_push_back(&ls->clients, &c->link);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "serve/listeners.h"
 
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "exchange.h"
 #include "serve/accepted.h"
 #include "serve/cache.h"
+#include "serve/core.h"
 #include "serve/http1.h"
 
 enum {
@@ -113,6 +115,16 @@ static void close_slot(struct listener_slot *slot)
     }
 }
 
+/* What is accepted inherits it: that is one call less for each client. */
+static void set_nodelay(const struct listener_slot *slot)
+{
+    const struct server *s = slot->listen->default_server;
+    int on = core_conf_of(s->root)->tcp_nodelay;
+
+    if (!address_is_unix(&slot->address))
+        setsockopt(slot->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 static void open_slot(struct listeners *ls, struct listen *l, int fd)
 {
     struct listener_slot *slot = xcalloc(1, sizeof *slot);
@@ -126,6 +138,7 @@ static void open_slot(struct listeners *ls, struct listen *l, int fd)
         .held = true,
     };
     list_push_back(&ls->slots, &slot->link);
+    set_nodelay(slot);
     slot->listener = listener_open(ls->loop, fd, on_accept, slot);
 }
 
@@ -151,6 +164,7 @@ void listeners_adopt(struct listeners *ls, struct generation *g)
         int fd = fd_of(ls, l);
         if (slot) {
             slot->listen = l;
+            set_nodelay(slot);
             close_other_fds(l, -1); /* we have it open already */
         } else if (fd >= 0) {
             close_other_fds(l, fd);

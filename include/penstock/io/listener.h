@@ -2,7 +2,8 @@
 /*
  * io/listener.h - a listening socket in an event loop.
  *
- * Accepts a few connections a turn, non-blocking and close-on-exec.  When the
+ * Accepts one connection a turn, and more while the socket stays ready,
+ * non-blocking and close-on-exec.  When the
  * process runs out of descriptors it stops accepting for half a second
  * instead of spinning; connections wait in the kernel's backlog meanwhile.
  */
@@ -26,7 +27,9 @@ struct listener {
     int fd; /* borrowed */
     listener_accept_fn *on_accept;
     void *owner;
-    struct timer rest; /* until accepting goes on */
+    unsigned allowance; /* connections that may be accepted this turn */
+    uint64_t last_turn; /* in which the socket was ready */
+    struct timer rest;  /* until accepting goes on */
     struct loop_task grave;
 };
 

@@ -83,6 +83,21 @@ static void a_turn_accepts_a_few_and_later_turns_the_rest(void **state)
         loop_turn(loop, true);
 }
 
+static void it_accepts_more_a_turn_while_more_keep_waiting(void **state)
+{
+    (void)state;
+    dial(8);
+    static const size_t by_turn[] = {1, 3, 7, 8};
+    for (size_t i = 0; i < COUNT(by_turn); i++) {
+        loop_turn(loop, true);
+        assert_int_equal(accepted_n, by_turn[i]);
+    }
+    loop_turn(loop, false);
+    dial(2);
+    loop_turn(loop, true);
+    assert_int_equal(accepted_n, 9);
+}
+
 static void a_resting_listener_leaves_clients_in_the_backlog(void **state)
 {
     (void)state;
@@ -159,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LISTENER_TEST(a_turn_accepts_a_few_and_later_turns_the_rest),
+        LISTENER_TEST(it_accepts_more_a_turn_while_more_keep_waiting),
         LISTENER_TEST(a_resting_listener_leaves_clients_in_the_backlog),
         LISTENER_TEST(without_descriptors_it_rests_and_recovers),
         LISTENER_TEST(closing_from_the_callback_ends_accepting),

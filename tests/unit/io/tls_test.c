@@ -238,6 +238,31 @@ static void carries_bytes_both_ways(void **state)
     tls_context_destroy(from);
 }
 
+/* OpenSSL reads some 16 KB ahead: whatever the records are, nothing of them
+ * may stay behind, neither with it nor with the kernel. */
+static void takes_all_records_that_wait(void **state)
+{
+    (void)state;
+    struct tls_context *to = server_of(&ecdsa), *from = client_of(0);
+    static char record[4500];
+    enum { RECORDS = 40 };
+
+    dial(to, from, "");
+    turn();
+    for (size_t size = 1; size <= sizeof record; size += 71) {
+        client.n = 0;
+        for (int i = 0; i < RECORDS; i++) {
+            stream_put(server.stream, record, size);
+            stream_flush(server.stream);
+        }
+        turn();
+        assert_int_equal(client.n, size * RECORDS);
+    }
+    hang_up();
+    tls_context_destroy(to);
+    tls_context_destroy(from);
+}
+
 static void shows_the_certificate_that_the_client_can_read(void **state)
 {
     (void)state;
@@ -486,6 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(carries_bytes_both_ways),
+        TEST(takes_all_records_that_wait),
         TEST(shows_the_certificate_that_the_client_can_read),
         TEST(refuses_a_name_that_nobody_serves),
         TEST(asks_for_certificates_that_come_late),
