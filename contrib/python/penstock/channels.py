@@ -47,6 +47,14 @@ class PenstockChannelLayer(InMemoryChannelLayer):
         if message.get("type") != "websocket.send":
             await super().group_send(group, message)
             return
+        # As the layer in memory does for other types.
+        names = getattr(self, "require_valid_group_name", None)
+        if names is None:
+            names = self.valid_group_name
+        names(group)
+        if Server.current is None:
+            raise RuntimeError("only a process of penstock.asgi has clients "
+                               "to send to")
         text = message.get("text")
         await Server.current.backend.publish(
             PREFIX + group, message["bytes"] if text is None else text)

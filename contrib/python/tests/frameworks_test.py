@@ -3,6 +3,7 @@
 them, behind the real gateway."""
 
 import unittest
+from unittest import mock
 
 from asgi_test import AsgiTestCase
 from harness import soon
@@ -129,6 +130,13 @@ class FrameworksTest(AsgiTestCase):
 
     async def test_django_channels(self):
         await self.check(django_channels(), lifespan="off")
+        from channels.layers import get_channel_layer
+        message = {"type": "websocket.send", "text": "x"}
+        with self.assertRaises(TypeError):
+            await get_channel_layer().group_send("no name", message)
+        with mock.patch("penstock.channels.Server.current", None), \
+                self.assertRaisesRegex(RuntimeError, "penstock.asgi"):
+            await get_channel_layer().group_send("room", message)
         one = await self.connect(self.p, "/ws/room")
         two = await self.connect(self.p, "/ws/sync")
         for text, answer in (("all", "all"),
