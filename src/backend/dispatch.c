@@ -226,6 +226,8 @@ static int on_open(struct psb_link *l, const struct sluice_frame *f)
     int rc = sluice_open_get(&o, f);
     if (rc < 0)
         return rc;
+    if (psb_client_at(l, o.cid))
+        return -SLUICE_ERROR_BAD_STATE;
     struct psb_app_entry *app = app_of(l, &o);
     if (o.type == SLUICE_HTTP_REQ)
         return psb_http_begin(l, &o, app);
@@ -403,8 +405,11 @@ static int on_client_frame(struct psb_link *l, const struct sluice_frame *f)
         rc = on_ping(c, f);
     else if (type == SLUICE_DETACH)
         rc = psb_client_detach(c);
-    else if (type != SLUICE_CLOSE)
+    else if (type == SLUICE_TEXT || type == SLUICE_BINARY ||
+             type == SLUICE_CONT)
         rc = on_data(c, f);
+    else if (type != SLUICE_CLOSE)
+        rc = -SLUICE_ERROR_BAD_STATE;
     if (rc < 0 && rc != -SLUICE_ERROR_PROTOCOL && c->state != PSB_CLOSED) {
         give_up(c, -rc, type, 1011);
         return 0;

@@ -550,7 +550,9 @@ class Conn extends Flow {
   }
 
   mayLeave() {
-    if (this.detaching && !this.gone) this.link.leaving.add(this);
+    if (!this.detaching || this.gone) return;
+    this.link.leaving.add(this);
+    this.link.dirty(); // of an idle client nothing else would end the turn
   }
 
   // What was begun is finished first.

@@ -478,6 +478,7 @@ class Link {
       return 0;
     case TYPE.PING:
     case TYPE.PONG:
+      if (end - at > 125) return ERROR.WS_PROTOCOL;
       if (c.readyState !== CLOSED)
         app.call(type === TYPE.PING ? 'ping' : 'pong', c,
           Buffer.from(buf.subarray(at, end)));

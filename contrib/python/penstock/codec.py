@@ -22,6 +22,7 @@ HTTP_TRAILERS, HTTP_DONE = 0x55, 0x56
 CONN, CLIENT_ERROR = 0x64, 0x65
 REGISTER, REGISTERED, UNREGISTER, CLAIM, UNCLAIM = range(0x70, 0x75)
 FIRST_SKIPPED = 0x80
+MAX_CID = (1 << 53) - 1
 
 # Frame flags.
 MORE, REPLAY, NOTIFY, NOCOMPRESS = 1, 2, 4, 8
@@ -73,7 +74,7 @@ RESUME_FOREIGN, RESUME_TRUNCATED, RESUME_DEAD = 1, 2, 4
 # Error codes, and severities.
 E_PROTOCOL, E_UNKNOWN_TYPE, E_FRAME_TOO_BIG, E_BAD_STATE = 1, 2, 3, 4
 E_NO_SUCH_CLIENT, E_FLOW_CONTROL, E_UNSUPPORTED, E_INTERNAL = 5, 6, 8, 14
-E_MESSAGE_TOO_BIG, E_HANDSHAKE = 16, 19
+E_MESSAGE_TOO_BIG, E_WS_PROTOCOL, E_HANDSHAKE = 16, 17, 19
 TOLD, CLIENT, LINK = 0, 1, 2
 SCOPE_LINK, SCOPE_PROCESS, SCOPE_INSTANCE, SCOPE_CLIENT = range(4)
 
@@ -140,6 +141,8 @@ class Reader:
             n, kind, flags, aux, cid = unpack(data, at)
             if n > self.max_frame:
                 raise ProtocolError(E_FRAME_TOO_BIG, kind, f"{n} bytes")
+            if cid > MAX_CID:
+                raise ProtocolError(E_PROTOCOL, kind, "an id of no client")
             stop = at + 16 + n
             rule = known.get(kind)
             if rule is None:

@@ -421,7 +421,10 @@ class Link(asyncio.Protocol):
     def _on_ping(self, flags, aux, cid, payload):
         client = self.clients.get(cid)
         if isinstance(client, Connection):
-            client._on_ping(flags, payload)
+            if len(payload) > 125:
+                client._give_up(codec.E_WS_PROTOCOL, codec.PING, 1011)
+            else:
+                client._on_ping(flags, payload)
 
     def goaway(self, mode, grace):
         if self.ready:
@@ -438,10 +441,12 @@ class Link(asyncio.Protocol):
                 return app
         return apps[0] if len(apps) == 1 else None
 
-    def _begin(self, client, handler):
-        if client.id in self.clients:
-            raise codec.ProtocolError(codec.E_BAD_STATE, codec.OPEN,
+    def _check_new(self, cid, kind):
+        if cid in self.clients:
+            raise codec.ProtocolError(codec.E_BAD_STATE, kind,
                                       "a client id is used twice")
+
+    def _begin(self, client, handler):
         self.clients[client.id] = client
         client._task = self.loop.create_task(self._serve(client, handler))
         self.backend._tasks.add(client._task)
@@ -464,6 +469,7 @@ class Link(asyncio.Protocol):
             pass
 
     def _on_open(self, flags, aux, cid, payload):
+        self._check_new(cid, codec.OPEN)
         opened = codec.Open(payload)
         app = self._app_of(opened)
         if app is None or app.handler is None or self.backend.stopping:
@@ -475,6 +481,7 @@ class Link(asyncio.Protocol):
         self._begin(conn, app.run)
 
     def _on_resume(self, flags, aux, cid, payload):
+        self._check_new(cid, codec.RESUME)
         opened = codec.Open(payload, codec.RESUME)
         app = self._app_of(opened)
         if app is None or app.handler is None:
@@ -498,6 +505,7 @@ class Link(asyncio.Protocol):
         self._begin(conn, app.run)
 
     def _on_http(self, flags, aux, cid, payload):
+        self._check_new(cid, codec.HTTP_REQ)
         opened = codec.Open(payload, codec.HTTP_REQ)
         app = self._app_of(opened)
         if app is None or app.http_handler is None or self.backend.stopping:
@@ -515,33 +523,39 @@ class Link(asyncio.Protocol):
     def _on_pong(self, flags, aux, cid, payload):
         client = self.clients.get(cid)
         if isinstance(client, Connection):
-            client._on_pong(payload)
+            if len(payload) > 125:
+                client._give_up(codec.E_WS_PROTOCOL, codec.PONG, 1011)
+            else:
+                client._on_pong(payload)
 
     def _on_detach(self, flags, aux, cid, payload):
         client = self.clients.get(cid)
         if isinstance(client, Connection):
             client._on_detach()
 
-    def _exchange(self, cid):
+    def _exchange(self, cid, kind):
         client = self.clients.get(cid)
-        return client if isinstance(client, Exchange) else None
+        if isinstance(client, Connection):
+            client._give_up(codec.E_BAD_STATE, kind, 1011)
+            return None
+        return client
 
     def _on_body(self, flags, aux, cid, payload):
-        client = self._exchange(cid)
+        client = self._exchange(cid, codec.HTTP_BODY)
         if client is not None:
             client._on_body(flags, payload)
 
     def _on_trailers(self, flags, aux, cid, payload):
-        client = self._exchange(cid)
+        client = self._exchange(cid, codec.HTTP_TRAILERS)
         if client is not None:
             client._on_trailers(payload)
 
     def _on_reset(self, flags, aux, cid, payload):
-        client = self._exchange(cid)
+        client = self._exchange(cid, codec.HTTP_RESET)
         if client is not None:
             client._end(False)
 
     def _on_done(self, flags, aux, cid, payload):
-        client = self._exchange(cid)
+        client = self._exchange(cid, codec.HTTP_DONE)
         if client is not None:
             client._end(bool(payload[8]))
