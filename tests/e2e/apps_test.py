@@ -238,6 +238,7 @@ class RejectTest(AppsTestCase):
         c = self.ask(p)
         self.assertEqual(c.status, 403)
         self.assertEqual(c.read_body(), b"you may not")
+        wait_for("CLOSED", lambda: b.of(CLOSED))
         self.assertEqual([(f[2][0], f[3]) for f in b.of(CLOSED)], [(13, 1006)])
         # The connection is as good as before.
         c.send(handshake(port=p.port()))

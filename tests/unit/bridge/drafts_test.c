@@ -61,17 +61,6 @@ static void expect_text(struct fake *b, const char *text)
     assert_int_equal(f.header.flags, 0);
 }
 
-static struct sluice_closed expect_closed(struct fake *b, unsigned cause,
-                                          unsigned code)
-{
-    struct sluice_closed c;
-    struct sluice_frame f = fake_expect(b, SLUICE_CLOSED);
-    assert_int_equal(sluice_closed_get(&c, &f), 0);
-    if (c.cause != cause || c.code != code)
-        fail_msg("closed with %u, \"%s\"", c.code, sluice_cause_name(c.cause));
-    return c;
-}
-
 static void send_close(struct fake *b, uint64_t cid, unsigned code)
 {
     struct sluice_close c = {.cid = cid, .code = (uint16_t)code};
@@ -300,7 +289,8 @@ static void the_client_of_76_closes(void **state)
     paper_expect(p, "\377\0", 2);
     paper_expect_end(p);
     expect_text(b, "bye");
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_CLIENT_CLOSE, 1005);
+    struct sluice_closed c =
+        fake_expect_closed(b, SLUICE_CAUSE_CLIENT_CLOSE, 1005);
     assert_int_equal(c.flags, SLUICE_CLOSED_CLEAN);
     paper_free(p);
 }
@@ -317,7 +307,8 @@ static void the_backend_closes_76(void **state)
     paper_send(p, "\0late\377\377\0", 8);
     paper_expect_end(p);
     expect_text(b, "late");
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1005);
+    struct sluice_closed c =
+        fake_expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1005);
     assert_int_equal(c.flags, SLUICE_CLOSED_CLEAN | SLUICE_CLOSED_BY_BACKEND);
     paper_free(p);
 }
@@ -332,7 +323,8 @@ static void the_end_of_the_connection_closes_75(void **state)
     paper_send(p, "\0bye\377", 5);
     shutdown(p->fd, SHUT_WR);
     expect_text(b, "bye");
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_CLIENT_CLOSE, 1005);
+    struct sluice_closed c =
+        fake_expect_closed(b, SLUICE_CAUSE_CLIENT_CLOSE, 1005);
     assert_int_equal(c.flags, SLUICE_CLOSED_CLEAN);
     paper_free(p);
 
@@ -340,7 +332,7 @@ static void the_end_of_the_connection_closes_75(void **state)
     p = open_75(b, &cid);
     paper_send(p, "\0by", 3);
     shutdown(p->fd, SHUT_WR);
-    c = expect_closed(b, SLUICE_CAUSE_EOF, 1006);
+    c = fake_expect_closed(b, SLUICE_CAUSE_EOF, 1006);
     assert_int_equal(c.flags, 0);
     paper_free(p);
 }
@@ -355,7 +347,8 @@ static void the_backend_closes_75(void **state)
     fake_put_data(b, SLUICE_TEXT, 0, cid, "last", 4);
     send_close(b, cid, 1000);
     paper_expect(p, "\0last\377", 6);
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1005);
+    struct sluice_closed c =
+        fake_expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1005);
     assert_int_equal(c.flags, SLUICE_CLOSED_CLEAN | SLUICE_CLOSED_BY_BACKEND);
     assert_int_equal(c.messages_out, 1);
     paper_expect_end(p);
@@ -372,12 +365,12 @@ static void what_is_too_big_is_closed_without_a_code(void **state)
     struct paper *p = open_76(b, &cid);
     paper_send(p, "\0abcdef", 7);
     paper_expect(p, "\377\0", 2);
-    expect_closed(b, SLUICE_CAUSE_TOO_BIG, 1009);
+    fake_expect_closed(b, SLUICE_CAUSE_TOO_BIG, 1009);
     paper_expect_end(p);
     paper_free(p);
     p = open_75(b, &cid);
     paper_send(p, "\0\303(\377", 4);
-    expect_closed(b, SLUICE_CAUSE_BAD_UTF8, 1007);
+    fake_expect_closed(b, SLUICE_CAUSE_BAD_UTF8, 1007);
     assert_false(paper_want(p, 1));
     paper_free(p);
 }

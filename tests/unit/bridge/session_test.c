@@ -29,17 +29,6 @@ static void expect_data(struct fake *b, enum sluice_type type, unsigned flags,
     assert_int_equal(f.header.flags, flags);
 }
 
-static struct sluice_closed expect_closed(struct fake *b, unsigned cause,
-                                          unsigned code)
-{
-    struct sluice_closed c;
-    struct sluice_frame f = fake_expect(b, SLUICE_CLOSED);
-    assert_int_equal(sluice_closed_get(&c, &f), 0);
-    if (c.cause != cause || c.code != code)
-        fail_msg("closed with %u, \"%s\"", c.code, sluice_cause_name(c.cause));
-    return c;
-}
-
 /* The idle session and its stream are what a quiet client costs. */
 static void is_small_when_idle(void **state)
 {
@@ -271,7 +260,7 @@ static void gives_the_credit_of_a_gone_client_back(void **state)
     assert_true(fake_is_silent(b));
     fake_put_empty(b, SLUICE_TERMINATE, cid);
     fake_send(b);
-    expect_closed(b, SLUICE_CAUSE_TERMINATE, 1006);
+    fake_expect_closed(b, SLUICE_CAUSE_TERMINATE, 1006);
     expect_data(b, SLUICE_TEXT, 0, "q");
     paper_free(p);
     paper_free(q);
@@ -389,7 +378,7 @@ static void refuses_what_breaks_the_rules_for_one_client(void **state)
         assert_int_equal(sluice_error_get(&e, &f), 0);
         if (e.code != bad[i].code || e.severity != SLUICE_SEVERITY_CLIENT)
             fail_msg("%s: %s", bad[i].why, sluice_error_name(e.code));
-        expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1011);
+        fake_expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1011);
         paper_expect(p, "\x88\2\x03\xf3", 4);
         paper_free(p);
     }
@@ -419,143 +408,9 @@ static void refuses_text_inside_a_message_and_data_without_credit(void **state)
         sluice_error_get(&e, &f);
         assert_int_equal(e.code, i == 0 ? SLUICE_ERROR_BAD_STATE
                                         : SLUICE_ERROR_FLOW_CONTROL);
-        expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1011);
+        fake_expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1011);
         paper_free(p);
     }
-}
-
-static void answers_the_clients_close(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    paper_frame(p, 0x81, "x", 1);
-    fake_expect(b, SLUICE_TEXT);
-    paper_frame(p, 0x88, "\x0f\xa0why", 5); /* 4000 */
-    paper_expect(p, "\x88\2\x0f\xa0", 4);
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_CLIENT_CLOSE, 4000);
-    assert_int_equal(c.flags, SLUICE_CLOSED_CLEAN);
-    assert_int_equal(c.messages_in, 1);
-    assert_int_equal(c.bytes_in, 7 + 11);
-    assert_str(c.reason, "why");
-    paper_expect_end(p);
-    paper_free(p);
-    assert_int_equal(bridge_live(), 0);
-}
-
-static void a_close_without_a_code_is_1005(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    paper_frame(p, 0x88, "", 0);
-    paper_expect(p, "\x88\0", 2);
-    expect_closed(b, SLUICE_CAUSE_CLIENT_CLOSE, 1005);
-    paper_free(p);
-}
-
-static void passes_the_backends_close_on(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    struct sluice_close close = {
-        .cid = cid, .code = 3001, .reason = STR_INIT("bye")};
-    sluice_close_put(&b->out, &close);
-    fake_put_data(b, SLUICE_TEXT, 0, cid, "late", 4); /* is dropped */
-    fake_send(b);
-    paper_expect(p,
-                 "\x88\5\x0b\xb9"
-                 "bye",
-                 7);
-    paper_frame(p, 0x88, "\x0b\xb9", 2);
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 3001);
-    assert_int_equal(c.flags, SLUICE_CLOSED_CLEAN | SLUICE_CLOSED_BY_BACKEND);
-    paper_expect_end(p);
-    paper_free(p);
-}
-
-static void does_not_wait_for_ever_for_a_close(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world.conf.close_timeout_ms = 100;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    struct sluice_close close = {.cid = cid};
-    sluice_close_put(&b->out, &close);
-    fake_send(b);
-    paper_expect(p, "\x88\0", 2);
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1006);
-    assert_int_equal(c.flags, SLUICE_CLOSED_BY_BACKEND);
-    paper_expect_end(p);
-    paper_free(p);
-}
-
-static void tells_why_a_client_is_closed(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *bytes;
-        size_t n;
-        unsigned code, cause;
-    } cases[] = {
-        {"\x81\x02hi", 4, 1002, SLUICE_CAUSE_PROTOCOL_ERROR}, /* no mask */
-        {"\xc1\x80\0\0\0\0", 6, 1002, SLUICE_CAUSE_PROTOCOL_ERROR},
-        {"\x80\x80\0\0\0\0", 6, 1002, SLUICE_CAUSE_PROTOCOL_ERROR},
-        {"\x81\x81\0\0\0\0\xff", 7, 1007, SLUICE_CAUSE_BAD_UTF8},
-        {"\x82\xff\0\0\0\0\0\x20\0\0\1\1\1\1", 14, 1009, SLUICE_CAUSE_TOO_BIG},
-    };
-    struct fake *b = fake_of(0);
-    world_start(1);
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        uint64_t cid;
-        uint8_t close[4] = {0x88, 2, (uint8_t)(cases[i].code >> 8),
-                            (uint8_t)cases[i].code};
-        struct paper *p = paper_open(b, &cid);
-        paper_send(p, cases[i].bytes, cases[i].n);
-        expect_closed(b, cases[i].cause, cases[i].code);
-        paper_expect(p, close, 4);
-        paper_expect_end(p);
-        paper_free(p);
-    }
-}
-
-static void tells_of_a_client_that_just_left(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    shutdown(p->fd, SHUT_WR);
-    expect_closed(b, SLUICE_CAUSE_EOF, 1006);
-    paper_free(p);
-    assert_int_equal(bridge_live(), 0);
-}
-
-static void a_lost_backend_closes_its_clients_with_1012(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    /* In the middle of a message: no end is invented. */
-    fake_put_data(b, SLUICE_TEXT, SLUICE_FLAG_MORE, cid, "a", 1);
-    fake_send(b);
-    paper_expect(p, "\1\1a", 3);
-    fake_close(b);
-    paper_expect(p, "\x88\2\x03\xf4", 4);
-    paper_expect_end(p);
-    paper_free(p);
 }
 
 static void closes_idle_sessions(void **state)
@@ -566,7 +421,7 @@ static void closes_idle_sessions(void **state)
     world.conf.idle_timeout_ms = 100;
     world_start(1);
     struct paper *p = paper_open(b, &cid);
-    expect_closed(b, SLUICE_CAUSE_IDLE, 1001);
+    fake_expect_closed(b, SLUICE_CAUSE_IDLE, 1001);
     paper_expect(p, "\x88\x0e\x03\xe9idle timeout", 16);
     paper_free(p);
 }
@@ -595,7 +450,7 @@ static void pings_and_gives_up(void **state)
         assert_true(s->rtt_us < 10000000);
     }
     assert_true(paper_want(p, 6));
-    expect_closed(b, SLUICE_CAUSE_PING_TIMEOUT, 1006);
+    fake_expect_closed(b, SLUICE_CAUSE_PING_TIMEOUT, 1006);
     paper_expect_end(p);
     paper_free(p);
 }
@@ -707,8 +562,8 @@ static void a_drain_closes_everything_in_good_order(void **state)
     fake_expect(b, SLUICE_OPEN);
     bridge_drain();
     assert_int_equal(q->finished, 503);
-    expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1006);
-    expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1001);
+    fake_expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1006);
+    fake_expect_closed(b, SLUICE_CAUSE_SHUTDOWN, 1001);
     fake_expect(b, SLUICE_GOAWAY);
     fake_expect(b, SLUICE_BYE);
     assert_false(fake_next(b, &f));
@@ -718,224 +573,6 @@ static void a_drain_closes_everything_in_good_order(void **state)
     paper_free(q);
     assert_int_equal(bridge_live(), 0);
 }
-
-static void put_raw(struct fake *b, uint64_t cid, unsigned head,
-                    const char *data, size_t n)
-{
-    struct sluice_raw w = {
-        .cid = cid, .head = (uint8_t)head, .data = str_n(data, n)};
-    assert_true(sluice_raw_put(&b->out, &w));
-}
-
-/* allow_raw */
-static void writes_frames_that_the_backend_makes(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world.pool.set.allow_raw = true;
-    world.hello.features |= SLUICE_FEATURE_RAW;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    put_raw(b, cid, 0x01, "a\xc3", 2);
-    put_raw(b, cid, 0x89, "p", 1);
-    put_raw(b, cid, 0x00, "", 0);
-    put_raw(b, cid, 0x80, "\xa4", 1);
-    put_raw(b, cid, 0x82, "\0", 1);
-    fake_put_data(b, SLUICE_TEXT, 0, cid, "yo", 2);
-    put_raw(b, cid, 0x88,
-            "\x03\xe8"
-            "end",
-            5);
-    fake_send(b);
-    paper_expect(p,
-                 "\1\2a\xc3\x89\1p\0\0\x80\1\xa4\x82\1\0\x81\2yo"
-                 "\x88\5\x03\xe8"
-                 "end",
-                 26);
-    paper_frame(p, 0x88, "\x03\xe8", 2);
-    struct sluice_closed c = expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1000);
-    assert_int_equal(c.messages_out, 3);
-    paper_free(p);
-}
-
-/* What they mean is for the two ends to know. */
-static void writes_frames_that_are_reserved(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world.pool.set.allow_raw = true;
-    world.hello.features |= SLUICE_FEATURE_RAW;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    put_raw(b, cid, 0x83, "a", 1);
-    put_raw(b, cid, 0x8b, "b", 1);
-    put_raw(b, cid, 0xf1, "\xff", 1);
-    put_raw(b, cid, 0x07, "c", 1);
-    put_raw(b, cid, 0xa9, "d", 1);
-    put_raw(b, cid, 0xb0, "e", 1);
-    fake_put_data(b, SLUICE_TEXT, 0, cid, "f", 1);
-    fake_send(b);
-    paper_expect(p, "\x83\1a\x8b\1b\xf1\1\xff\x07\1c\xa9\1d\xb0\1e\x81\1f", 21);
-    paper_free(p);
-}
-
-static void refuses_frames_that_break_a_session(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *why;
-        unsigned first, second; /* 0x100: none */
-        const char *data;
-        enum sluice_error code;
-    } cases[] = {
-        {"a reserved control frame in parts", 0x0b, 0x100, "",
-         SLUICE_ERROR_WS_PROTOCOL},
-        {"a reserved frame in a message", 0x01, 0x83, "",
-         SLUICE_ERROR_BAD_STATE},
-        {"a ping in parts", 0x09, 0x100, "", SLUICE_ERROR_WS_PROTOCOL},
-        {"a close of one byte", 0x88, 0x100, "x", SLUICE_ERROR_WS_PROTOCOL},
-        {"nothing to go on", 0x80, 0x100, "", SLUICE_ERROR_BAD_STATE},
-        {"text in a message", 0x01, 0x81, "", SLUICE_ERROR_BAD_STATE},
-        {"bad text", 0x81, 0x100, "\xff", SLUICE_ERROR_BAD_UTF8},
-        {"text cut short", 0x01, 0x80, "\xc3", SLUICE_ERROR_BAD_UTF8},
-    };
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    world.pool.set.allow_raw = true;
-    world.hello.features |= SLUICE_FEATURE_RAW;
-    world_start(1);
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct paper *p = paper_open(b, &cid);
-        struct sluice_error_frame e;
-        put_raw(b, cid, cases[i].first, cases[i].data, strlen(cases[i].data));
-        if (cases[i].second != 0x100)
-            put_raw(b, cid, cases[i].second, "", 0);
-        fake_send(b);
-        struct sluice_frame f = fake_expect(b, SLUICE_ERROR);
-        assert_int_equal(sluice_error_get(&e, &f), 0);
-        if (e.code != cases[i].code || e.severity != SLUICE_SEVERITY_CLIENT)
-            fail_msg("%s: %s", cases[i].why, sluice_error_name(e.code));
-        expect_closed(b, SLUICE_CAUSE_BACKEND_CLOSE, 1011);
-        paper_free(p);
-    }
-}
-
-static void raw_frames_stay_among_themselves(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    struct sluice_error_frame e;
-    world.pool.set.allow_raw = true;
-    world.hello.features |= SLUICE_FEATURE_RAW;
-    world_start(1);
-    for (int i = 0; i < 2; i++) {
-        struct paper *p = paper_open(b, &cid);
-        if (i) {
-            put_raw(b, cid, 0x01, "a", 1);
-            fake_put_data(b, SLUICE_CONT, 0, cid, "b", 1);
-        } else {
-            fake_put_data(b, SLUICE_TEXT, SLUICE_FLAG_MORE, cid, "a", 1);
-            put_raw(b, cid, 0x80, "b", 1);
-        }
-        fake_send(b);
-        struct sluice_frame f = fake_expect(b, SLUICE_ERROR);
-        assert_int_equal(sluice_error_get(&e, &f), 0);
-        assert_int_equal(e.code, SLUICE_ERROR_BAD_STATE);
-        fake_expect(b, SLUICE_CLOSED);
-        paper_free(p);
-    }
-}
-
-static void raw_frames_need_permission(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    struct sluice_error_frame e;
-    world.hello.features |= SLUICE_FEATURE_RAW;
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    put_raw(b, cid, 0x81, "a", 1);
-    fake_send(b);
-    struct sluice_frame f = fake_expect(b, SLUICE_ERROR);
-    assert_int_equal(sluice_error_get(&e, &f), 0);
-    assert_int_equal(e.severity, SLUICE_SEVERITY_LINK);
-    paper_free(p);
-}
-
-/* EV_STATE */
-static void tells_states_to_who_asks(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    uint64_t cid;
-    struct buf tlvs = {0};
-    world_start(1);
-    struct paper *p = paper_open(b, &cid);
-    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_EVENT_MASK, SLUICE_EVENT_STATE);
-    struct sluice_set_opts o = {.cid = cid, .tlvs = buf_str(&tlvs)};
-    sluice_set_opts_put(&b->out, &o);
-    buf_fini(&tlvs);
-    struct sluice_close c = {.cid = cid, .code = 1000};
-    sluice_close_put(&b->out, &c);
-    fake_send(b);
-    struct sluice_state m;
-    paper_expect(p, "\x88\2\x03\xe8", 4);
-    paper_frame(p, 0x88, "\x03\xe8", 2);
-    struct sluice_frame f = fake_expect(b, SLUICE_STATE);
-    assert_int_equal(sluice_state_get(&m, &f), 0);
-    assert_int_equal(m.cid, cid);
-    assert_int_equal(m.before, 4);
-    assert_int_equal(m.now, 5);
-    fake_expect(b, SLUICE_CLOSED);
-    paper_free(p);
-}
-
-/* The mask of an app holds from OPEN on. */
-static void tells_states_from_the_beginning(void **state)
-{
-    (void)state;
-    struct fake *b = fake_of(0);
-    struct buf tlvs = {0};
-    world_start(1);
-    sluice_tlv_put(&tlvs, SLUICE_TAG_NAME, STR("app"));
-    sluice_tlv_put_opt(&tlvs, SLUICE_OPT_EVENT_MASK,
-                       SLUICE_EVENT_STATE | SLUICE_EVENT_CLIENT_ERROR);
-    struct sluice_register reg = {.tlvs = buf_str(&tlvs)};
-    sluice_register_put(&b->out, &reg);
-    buf_fini(&tlvs);
-    fake_send(b);
-    fake_expect(b, SLUICE_REGISTERED);
-    struct paper *p = paper_ask("");
-    uint64_t cid = fake_expect(b, SLUICE_OPEN).header.cid;
-    struct sluice_frame f = fake_expect(b, SLUICE_STATE);
-    assert_int_equal(f.header.aux, 1 << 8 | 0);
-    fake_accept_client(b, cid, NULL);
-    f = fake_expect(b, SLUICE_STATE);
-    assert_int_equal(f.header.aux, 3 << 8 | 1);
-    f = fake_expect(b, SLUICE_STATE);
-    assert_int_equal(f.header.aux, 4 << 8 | 3);
-    paper_expect_101(p);
-    paper_free(p);
-    f = fake_expect(b, SLUICE_STATE);
-    assert_int_equal(f.header.aux, 5 << 8 | 4);
-    fake_expect(b, SLUICE_CLOSED);
-
-    /* One that never becomes a client. */
-    struct sluice_client_error e;
-    p = paper_ask("Origin: http://example.org\n");
-    assert_int_equal(p->verdict, 403);
-    f = fake_expect(b, SLUICE_CLIENT_ERROR);
-    assert_int_equal(sluice_client_error_get(&e, &f), 0);
-    assert_int_equal(e.code, SLUICE_ERROR_DENIED);
-    assert_str(sluice_tlv_find(e.tlvs, SLUICE_TAG_REMOTE_ADDR), "203.0.113.9");
-    assert_str(sluice_tlv_find(e.tlvs, SLUICE_TAG_TARGET), "/ws?x=1");
-    paper_free(p);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -952,13 +589,6 @@ int main(void)
         WORLD_TEST(returns_credit_for_what_left),
         WORLD_TEST(refuses_what_breaks_the_rules_for_one_client),
         WORLD_TEST(refuses_text_inside_a_message_and_data_without_credit),
-        WORLD_TEST(answers_the_clients_close),
-        WORLD_TEST(a_close_without_a_code_is_1005),
-        WORLD_TEST(passes_the_backends_close_on),
-        WORLD_TEST(does_not_wait_for_ever_for_a_close),
-        WORLD_TEST(tells_why_a_client_is_closed),
-        WORLD_TEST(tells_of_a_client_that_just_left),
-        WORLD_TEST(a_lost_backend_closes_its_clients_with_1012),
         WORLD_TEST(closes_idle_sessions),
         WORLD_TEST(pings_and_gives_up),
         WORLD_TEST(an_answer_to_our_ping_is_not_the_backends),
@@ -966,13 +596,6 @@ int main(void)
         WORLD_TEST(a_pause_of_the_backend_holds_the_client),
         WORLD_TEST(drops_a_client_that_takes_nothing),
         WORLD_TEST(a_drain_closes_everything_in_good_order),
-        WORLD_TEST(writes_frames_that_the_backend_makes),
-        WORLD_TEST(writes_frames_that_are_reserved),
-        WORLD_TEST(refuses_frames_that_break_a_session),
-        WORLD_TEST(raw_frames_stay_among_themselves),
-        WORLD_TEST(raw_frames_need_permission),
-        WORLD_TEST(tells_states_to_who_asks),
-        WORLD_TEST(tells_states_from_the_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

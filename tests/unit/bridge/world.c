@@ -460,6 +460,17 @@ struct sluice_frame fake_expect(struct fake *b, enum sluice_type type)
     return f;
 }
 
+struct sluice_closed fake_expect_closed(struct fake *b, unsigned cause,
+                                        unsigned code)
+{
+    struct sluice_closed c;
+    struct sluice_frame f = fake_expect(b, SLUICE_CLOSED);
+    assert_int_equal(sluice_closed_get(&c, &f), 0);
+    if (c.cause != cause || c.code != code)
+        fail_msg("closed with %u, \"%s\"", c.code, sluice_cause_name(c.cause));
+    return c;
+}
+
 bool fake_is_silent(struct fake *b)
 {
     struct sluice_frame f;

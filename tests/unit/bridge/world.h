@@ -84,6 +84,9 @@ bool fake_next(struct fake *b, struct sluice_frame *f);
 int fake_try(struct fake *b, struct sluice_frame *f);
 /* The next, which must be of this type; waits. */
 struct sluice_frame fake_expect(struct fake *b, enum sluice_type type);
+/* CLOSED with these, which comes next; waits. */
+struct sluice_closed fake_expect_closed(struct fake *b, unsigned cause,
+                                        unsigned code);
 bool fake_is_silent(struct fake *b);
 void fake_put_empty(struct fake *b, enum sluice_type type, uint64_t cid);
 void fake_put_data(struct fake *b, enum sluice_type type, unsigned flags,
