@@ -437,6 +437,15 @@ static void finish_early(struct session *s, enum ending ending)
     die(s, false);
 }
 
+/* A tunnel has no close frame: that the backend's bytes are not all there,
+ * only a RST can say. */
+static bool is_cut_short(const struct session *s, enum ending ending)
+{
+    return s->tunnel && !s->close_sent &&
+           (ending == ENDING_BACKEND_LOST || ending == ENDING_LOST_INSIDE ||
+            ending == ENDING_BACKEND_FAULT);
+}
+
 void session_finish(struct session *s, enum ending ending)
 {
     if (session_is_over(s))
@@ -448,7 +457,10 @@ void session_finish(struct session *s, enum ending ending)
     if (stream_queued(s->stream))
         stream_flush(s->stream); /* its log line counts the close frame */
     finish(s, ending);
-    linger(s);
+    if (is_cut_short(s, ending))
+        die(s, true);
+    else
+        linger(s);
     session_wake(s);
 }
 

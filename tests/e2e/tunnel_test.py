@@ -545,7 +545,8 @@ class TunnelTest(TunnelTestCase):
             b.say(cid, b"x")
             self.read(s, 1)
             b.link.shutdown(socket.SHUT_RDWR)
-            self.assertEqual(self.read_all(s), b"")
+            with self.assertRaises(ConnectionResetError):
+                self.read_all(s)
             wait_for("the link", lambda: p.log().count("backend is ready") > 1)
         self.assertNotIn(0x17, [f[0] for f in b.frames])
         self.check_ends(p)
@@ -581,7 +582,9 @@ class TunnelTest(TunnelTestCase):
         for s, cid in clients:
             b.say(cid, b"still")
         for s, cid in clients:
-            self.assertEqual(self.read_all(s), b"still")
+            self.assertEqual(self.read(s, 5), b"still")
+            with self.assertRaises(ConnectionResetError):
+                self.read_all(s)
         self.check_ends(p)
 
     def test_it_counts_as_a_connection_and_its_log_line_comes_at_the_end(self):
@@ -712,7 +715,11 @@ class TunnelTest(TunnelTestCase):
                 s, cid = self.ask(p, b, request)
                 b.send(data(cid))
                 self.assertEqual(self.error_of(b, cid), (BAD_STATE, 1), name)
-                self.assertEqual(self.read_all(s), b"", name)
+                if name == "a body behind the end":
+                    self.assertEqual(self.read_all(s), b"", name)
+                else:
+                    with self.assertRaises(ConnectionResetError, msg=name):
+                        self.read_all(s)
                 self.assertEqual(b.closed(cid)[0], 1, name)
                 s.close()
         # A group's message is for WebSockets.
