@@ -137,7 +137,8 @@ class UpgradeSocket extends VirtualSocket {
     }
     this.taken = true; // and gone
     this.push(null);
-    this.destroy();
+    this.read(0); // so that 'end' comes, before 'close'
+    setImmediate(() => this.destroy());
   }
 
   get bytesRead() {

@@ -69,8 +69,9 @@ class WebSocketServer extends EventEmitter {
     }
     if (o.server) this._server = o.server;
     else if (this._created) this._server = http.createServer(upgradeRequired);
-    if (this._server) this._listen();
+    // The callback hears of it before our own listeners.
     if (this._created) this._start(port, callback);
+    if (this._server) this._listen();
   }
 
   _listen() {

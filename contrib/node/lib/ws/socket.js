@@ -236,6 +236,7 @@ class WebSocket extends EventEmitter {
     this._level = level;
     conn.data = this;
     this._readyState = OPEN;
+    this.emit('open');
   }
 
   _message(data, isBinary) {

@@ -28,7 +28,8 @@ function createWebSocketStream(ws, options) {
           callback();
           return;
         }
-        ws.once('close', () => callback());
+        // 'finish' before 'end'.
+        ws.prependOnceListener('close', () => callback());
         ws.close();
       });
     },
@@ -41,7 +42,7 @@ function createWebSocketStream(ws, options) {
         finish();
         return;
       }
-      ws.once('error', (e) => { error = error || e; });
+      ws.once('error', (e) => { error = e; });
       ws.once('close', finish);
       if (!broken) ws.terminate();
     },
