@@ -302,7 +302,7 @@ int world_end(void **state)
 void world_turn(void)
 {
     loop_turn(world.loop, false);
-    usleep(1000);
+    usleep(100);
 }
 
 void world_adopt(void)
@@ -392,7 +392,7 @@ void fake_send_raw(struct fake *b, const void *p, size_t n)
             at += (size_t)sent;
         else if (errno == EPIPE || errno == ECONNRESET)
             return; /* it is gone already: the test will see */
-        if (i > 5000)
+        if (i > WORLD_TURNS)
             fail_msg("the gateway does not read");
         if (at < n)
             world_turn();
@@ -636,7 +636,7 @@ void paper_send(struct paper *p, const void *bytes, size_t n)
             send(p->fd, (const char *)bytes + at, n - at, MSG_NOSIGNAL);
         if (sent > 0)
             at += (size_t)sent;
-        if (i > 5000)
+        if (i > WORLD_TURNS)
             fail_msg("the gateway does not read the client");
         if (at < n)
             world_turn();
@@ -664,7 +664,7 @@ void paper_frame(struct paper *p, unsigned first_byte, const void *payload,
 bool paper_want(struct paper *p, size_t n)
 {
     for (int i = 0; p->in.n < n && !p->eof; i++) {
-        if (i > 5000)
+        if (i > WORLD_TURNS)
             fail_msg("only %zu of %zu bytes came", p->in.n, n);
         if (!read_some(p->fd, &p->in, &p->eof))
             world_turn();
@@ -684,7 +684,7 @@ void paper_expect_101(struct paper *p)
 {
     uint8_t *end = NULL;
     for (int i = 0; !end; i++) {
-        if (i > 5000 || p->eof)
+        if (i > WORLD_TURNS || p->eof)
             fail_msg("no 101 came");
         if (!read_some(p->fd, &p->in, &p->eof))
             world_turn();

@@ -16,7 +16,10 @@
 #include "sluice/hello.h"
 #include "support/test.h"
 
-enum { WORLD_BACKENDS = 2 };
+enum {
+    WORLD_BACKENDS = 2,
+    WORLD_TURNS = 50000, /* without what is waited for: five seconds */
+};
 
 /* A backend as the test plays it. */
 struct fake {
@@ -129,7 +132,7 @@ struct paper *paper_open(struct fake *b, uint64_t *cid);
 #define WORLD_WAIT(condition)                                                  \
     do {                                                                       \
         for (int turns_ = 0; !(condition); turns_++) {                         \
-            if (turns_ > 5000)                                                 \
+            if (turns_ > WORLD_TURNS)                                          \
                 fail_msg("waited in vain for %s", #condition);                 \
             world_turn();                                                      \
         }                                                                      \
