@@ -205,6 +205,7 @@ static ssize_t tls_recv(struct stream *s, void *p, size_t n)
             return s->transport->recv(s, p, n);
         }
     }
+    t->taken_all = false; /* the kernel may have got more since */
     while (total < n) {
         before_call();
         int got = read_some(t, (uint8_t *)p + total, n - total);
