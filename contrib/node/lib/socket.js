@@ -17,7 +17,8 @@ const family = (address) => address.includes(':') ? 'IPv6' : 'IPv4';
 
 class VirtualSocket extends Duplex {
   constructor(server, request) {
-    super();
+    // As of a net.Socket: 'close' says whether there was an error.
+    super({ highWaterMark: server.highWaterMark, emitClose: false });
     this.server = server;
     this.timeout = 0;
     this.timer = null;
@@ -27,7 +28,7 @@ class VirtualSocket extends Duplex {
     this.localAddress = request.localAddress;
     this.localPort = request.localPort;
     this.localFamily = family(request.localAddress);
-    this.encrypted = request.tls;
+    this.encrypted = request.tls || undefined; // as node:net and node:tls
     this.tlsInfo = request.tlsInfo || NO_TLS;
     this.authorized = request.tls && this.tlsInfo.error === '' &&
       this.tlsInfo.certificates.length > 0;
@@ -49,6 +50,7 @@ class VirtualSocket extends Duplex {
 
   get bytesRead() { return this.bytesFed; }
   get bytesWritten() { return this.bytesTaken; }
+  get bufferSize() { return this.writableLength; }
 
   get readyState() {
     if (this.readable) return this.writable ? 'open' : 'readOnly';
@@ -122,6 +124,17 @@ class VirtualSocket extends Duplex {
     clearTimeout(this.timer);
     (this.tunnel || this).broken();
     callback(error);
+    process.nextTick(() => this.emit('close', Boolean(error)));
+  }
+
+  destroySoon() {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once('finish', this.destroy);
+  }
+
+  resetAndDestroy() {
+    return this.destroy();
   }
 
   // The gateway has the connection, and sees to these.

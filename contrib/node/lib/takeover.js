@@ -148,7 +148,8 @@ function take(prototype) {
   Object.defineProperty(prototype, 'close',
     { configurable: true, writable: true, value: close });
   Object.defineProperty(prototype, 'listening', listening);
-  inherits(prototype, 'address', (backend) => backend.address());
+  inherits(prototype, 'address', (backend) =>
+    backend.leaving ? null : backend.address());
   inherits(prototype, 'getConnections', function (backend, callback) {
     let n = 0;
     for (const link of backend.links) n += link.flows.size;
