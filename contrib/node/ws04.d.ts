@@ -71,9 +71,10 @@ declare namespace WebSocket {
     host?: string;
     port?: number | null;
     server?: HttpServer | null;
-    verifyClient?: ((info: VerifyInfo) => boolean | Promise<boolean>) |
-      ((info: VerifyInfo, callback: (ok: boolean, code?: number, name?: string,
-        headers?: Record<string, string>) => void) => void) | null;
+    /** Returns its answer, or has two parameters and calls back. */
+    verifyClient?: ((info: VerifyInfo, callback: (ok: boolean, code?: number,
+      name?: string, headers?: Record<string, string>) => void) =>
+      boolean | Promise<boolean> | void) | null;
     handleProtocols?: ((protocols: string[],
       callback: (ok: boolean, protocol?: string) => void) => void) | null;
     path?: string | null;
