@@ -3,10 +3,18 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
+
+/* The bytes stay in the socket, so that recv() never comes to the end. */
+static bool has_ended(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 1;
+}
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -16,12 +24,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
 
     loop_enter(peek->loop);
+    /* Asked first: what comes after the answer comes with another edge. */
+    bool ended = has_ended(fd);
     do
         n = recv(fd, bytes, sizeof bytes, MSG_PEEK);
     while (n == -1 && errno == EINTR);
     if (n == -1 && errno == EAGAIN)
         return;
     peek->on_bytes(peek, bytes, n > 0 ? (size_t)n : 0);
+    if (n > 0 && peek->fd == fd && ended)
+        peek->on_bytes(peek, bytes, 0);
 }
 
 void peek_open(struct peek *peek, struct loop *loop, int fd,

@@ -106,6 +106,8 @@ class ProxyProtocolTest(CompareTestCase):
                 s.sendall(data)
                 s.shutdown(socket.SHUT_WR)
                 answer = s.makefile("rb").read()
+            except TimeoutError:
+                raise
             except OSError:
                 return None
             head, _, body = answer.partition(b"\r\n\r\n")

@@ -19,7 +19,7 @@ struct event;
 
 /*
  * on_bytes sees all that has come so far, each time that more comes; n 0: the
- * peer is gone.  It may call peek_close().
+ * peer is gone, or will send no more.  It may call peek_close(), but not free.
  */
 struct peek {
     struct loop *loop;
