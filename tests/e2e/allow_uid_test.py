@@ -72,7 +72,7 @@ class AllowUidTest(BridgeTestCase):
                 p.wait_for_log(text)
                 self.assertEqual(p.log().count(text), 1)
                 s, head = self.raw(p, request="GET / HTTP/1.1")
-                self.assertIn(" 502 ", head)
+                self.assertIn(" 503 ", head)
                 p.stop()
 
     def test_a_spawned_one_has_the_master_s_socket(self):

@@ -255,7 +255,7 @@ class SecretTest(PenstockTestCase):
         # And when it comes, the backend is missed.
         c = Old(p.port(), KEYS, SECRET)
         self.addCleanup(c.socket.close)
-        self.assertEqual(c.status, 502)
+        self.assertEqual(c.status, 503)
         # Nothing is left of it: the connection is as good as before.
         c.read_body()
         self.assertEqual(c.fields["connection"], "keep-alive")

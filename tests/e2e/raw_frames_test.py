@@ -208,8 +208,8 @@ class RawFramesTest(BridgeTestCase):
         b.send(raw(cid, 0x81, b"x"))
         before, code, _ = c.finish()
         self.assertEqual((before, code), ([], 1012))
-        self.assertEqual(b.of(ERROR)[0][3], UNSUPPORTED)
-        self.assertEqual(b.of(ERROR)[0][2][1], 2)
+        told = wait_for("ERROR", lambda: b.of(ERROR))[0]
+        self.assertEqual((told[3], told[2][1]), (UNSUPPORTED, 2))
 
     def test_a_reload_withdraws_it(self):
         p, b = self.start()
